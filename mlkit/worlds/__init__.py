@@ -1,0 +1,1 @@
+"""Synthetic worlds: correct code only. Faults live in the challenge modules."""

@@ -1,0 +1,247 @@
+"""The shop: users buy, their spending changes, and each month the shop makes each an offer.
+
+The truth behind the rows: every user has a spending level that stays the same for a while and
+then changes (a regime), and naps of no purchases at all. Whether an offer is accepted depends on
+the spending level at that moment, never on a feature. With `regime_days: .inf` nobody ever
+changes: a world in which old behaviour is as good as new.
+"""
+
+from typing import Annotated
+
+import numpy as np
+import pandas as pd
+from annotated_types import Interval
+
+from mlkit.params import Count, Days, NotNegative, Positive, PositiveOrInf, Share
+from mlkit.tables import Tables, as_time
+
+SECOND, HOUR, DAY = 1_000_000, 3_600_000_000, 86_400_000_000
+START = 1_735_689_600 * SECOND  # 2025-01-01 00:00 UTC, microseconds since 1970
+CENTURIES = 1 << 34  # seconds; keeps users apart in one sorted key
+LOG_LEVEL = 3.7  # log of the typical basket in USD
+OFFER_EVERY_DAYS = 30
+FIRST_OFFER_DAY = 30
+CATEGORIES = ["grocery", "books", "home", "toys", "fashion", "gifts", "electronics", "travel"]
+CHANNELS = ["web", "app", "pos"]
+FIRST_NAMES = ["ana", "ben", "cho", "dia", "eli", "fay", "gus", "hana", "ivo", "jo"]
+LAST_NAMES = ["berg", "cruz", "ito", "khan", "lee", "moreau", "novak", "okoye", "silva", "smith"]
+
+
+def make_shop(
+    *,
+    rng: np.random.Generator,
+    n_users: Count,
+    n_days: Annotated[int, Interval(ge=31, le=100_000)],
+    rate_per_day: Positive,
+    rate_sd: NotNegative,
+    level_sd: Positive,
+    base_share: Share,
+    regime_days: PositiveOrInf,
+    noise_sd: NotNegative,
+    dormant_share: Annotated[float, Interval(ge=0, lt=1)],
+    dormant_len_days: Positive,
+    category_pull: NotNegative,
+    late_share: Share,
+    late_hours: NotNegative,
+    label_k: NotNegative,
+    label_delay_days: Days,
+) -> Tables:
+    """Return users, transactions, offers and the truth behind them.
+
+    Parameters
+    ----------
+    rng: source of all randomness
+    n_users, n_days: size; offers start on day 30, so n_days is at least 31
+    rate_per_day, rate_sd: purchases per awake user and day; spread of its log over users
+    level_sd, base_share: sd of the log spending level; share of its variance that never changes
+    regime_days: mean days until a user's level changes (`.inf`: never)
+    noise_sd: sd of the log of a basket around the level
+    dormant_share, dormant_len_days: share of time asleep; mean length of a nap in days
+    category_pull: how strongly the level decides what is bought (0: not at all)
+    late_share, late_hours: share of rows that arrive late; their mean delay in hours
+    label_k: steepness of the acceptance curve (0: a coin flip)
+    label_delay_days: days from an offer until its answer is known
+
+    Returns
+    -------
+    `users` one row per user; `transactions` one row per purchase, ordered by event time
+    (amount_usd in USD, two decimals); `offers` one row per offer, its `accepted` empty while
+    the answer is not known at the end of the world; `truth_levels`, `truth_naps`,
+    `truth_offers` (probability and answer of every offer).
+    """
+    naps = _naps(rng, n_users, n_days, dormant_share, dormant_len_days)
+    levels = _levels(rng, n_users, n_days, regime_days, level_sd, base_share)
+    rates = rate_per_day * np.exp(rng.normal(-(rate_sd**2) / 2, rate_sd, n_users))
+    user, at = _purchases(rng, rates, n_days, naps)
+    z = (_level_at(levels, user, at) - LOG_LEVEL) / level_sd
+    transactions = pd.DataFrame({
+        "txn_id": np.arange(len(user), dtype="int64"),
+        "user_id": user.astype("int32"),
+        "event_ts": as_time(at),
+        "ingest_ts": as_time(at + _lag(rng, len(at), late_share, late_hours)),
+        "amount_usd": _baskets(rng, z * level_sd, noise_sd),
+        "category": pd.Categorical.from_codes(_categories(rng, z, category_pull), CATEGORIES),
+        "channel": pd.Categorical.from_codes(_channels(rng, user, n_users), CHANNELS),
+    })
+    offers, answers = _offers(rng, levels, n_users, n_days, level_sd, label_k, label_delay_days)
+    return {
+        "users": _users(rng, n_users),
+        "transactions": transactions,
+        "offers": offers,
+        "truth_levels": levels.assign(from_ts=as_time(levels["from_ts"])),
+        "truth_naps": naps.assign(from_ts=as_time(naps["from_ts"]), to_ts=as_time(naps["to_ts"])),
+        "truth_offers": answers,
+    }
+
+
+def _users(rng: np.random.Generator, n: int) -> pd.DataFrame:
+    first, last = rng.integers(0, 10, n), rng.integers(0, 10, n)
+    return pd.DataFrame({
+        "user_id": np.arange(n, dtype="int32"),
+        "email": [
+            f"{FIRST_NAMES[a]}.{LAST_NAMES[b]}{i}@mail.example"
+            for i, (a, b) in enumerate(zip(first, last, strict=True))
+        ],
+        "gender": pd.Categorical.from_codes(rng.integers(0, 2, n), ["F", "M"]),
+        "birth_year": rng.integers(1950, 2007, n).astype("int16"),
+        "signup_ts": as_time(START - rng.integers(0, 365, n) * DAY),
+        "region": rng.integers(0, 12, n).astype("int8"),
+        "income_usd": np.round(np.exp(rng.normal(10.6, 0.5, n)), 0).astype("float32"),
+        "consent": rng.random(n) < 0.8,
+        "deleted_ts": pd.Series(pd.NaT, index=range(n), dtype="datetime64[us, UTC]"),
+    })
+
+
+def _naps(
+    rng: np.random.Generator, n_users: int, n_days: int, share: float, mean_days: float
+) -> pd.DataFrame:
+    """Naps begin at random and may overlap; a user sleeps `share` of the time."""
+    before = 5 * mean_days
+    onsets = -np.log1p(-share) / mean_days * (n_days + before)
+    user = np.repeat(np.arange(n_users), rng.poisson(onsets, n_users))
+    start = rng.uniform(-before, n_days, len(user))
+    end = start + rng.exponential(mean_days, len(user))
+    naps = pd.DataFrame({
+        "user_id": user.astype("int32"),
+        "from_ts": _moment(start),
+        "to_ts": _moment(end),
+    })
+    return naps.sort_values(["user_id", "from_ts"], ignore_index=True)
+
+
+def _levels(
+    rng: np.random.Generator,
+    n_users: int,
+    n_days: int,
+    regime_days: float,
+    level_sd: float,
+    base_share: float,
+) -> pd.DataFrame:
+    """One row per user and regime: the log spending level from a moment on."""
+    base = rng.normal(0, level_sd * np.sqrt(base_share), n_users)
+    changes = rng.poisson(n_days / regime_days, n_users)
+    user = np.repeat(np.arange(n_users), changes + 1)
+    day = rng.uniform(0, n_days, len(user))
+    day[np.concatenate([[0], np.cumsum(changes + 1)[:-1]])] = 0  # everybody starts somewhere
+    regimes = pd.DataFrame({
+        "user_id": user.astype("int32"),
+        "from_ts": _moment(day),
+    }).sort_values(["user_id", "from_ts"], ignore_index=True)
+    own = rng.normal(0, level_sd * np.sqrt(1 - base_share), len(regimes))
+    return regimes.assign(level=np.round(LOG_LEVEL + base[regimes["user_id"]] + own, 6))
+
+
+def _moment(days: np.ndarray) -> np.ndarray:
+    """Return microseconds since 1970, in whole seconds, for days since the world began."""
+    return START + np.floor(days * 86_400).astype("int64") * SECOND
+
+
+def _row_before(table: pd.DataFrame, user: np.ndarray, at: np.ndarray) -> np.ndarray:
+    """Return the position of each user's last row with from_ts <= at (-1 or another's: none)."""
+    keys = table["user_id"].to_numpy("int64") * CENTURIES + table["from_ts"].to_numpy() // SECOND
+    return np.searchsorted(keys, user.astype("int64") * CENTURIES + at // SECOND, "right") - 1
+
+
+def _level_at(levels: pd.DataFrame, user: np.ndarray, at: np.ndarray) -> np.ndarray:
+    return levels["level"].to_numpy()[_row_before(levels, user, at)]
+
+
+def _asleep(naps: pd.DataFrame, user: np.ndarray, at: np.ndarray) -> np.ndarray:
+    if naps.empty:
+        return np.zeros(len(user), dtype=bool)
+    longest = naps.groupby("user_id")["to_ts"].cummax().to_numpy()  # naps may overlap
+    row = _row_before(naps, user, at)
+    return (row >= 0) & (naps["user_id"].to_numpy()[row] == user) & (longest[row] > at)
+
+
+def _purchases(
+    rng: np.random.Generator, rates: np.ndarray, n_days: int, naps: pd.DataFrame
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return user and time (microseconds) of every purchase, ordered by time."""
+    user = np.repeat(np.arange(len(rates)), rng.poisson(rates * n_days))
+    second = rng.integers(0, n_days, len(user)) * 86_400 + (rng.beta(3, 2.2, len(user)) * 86_400).astype("int64")
+    at = START + second * SECOND
+    awake = ~_asleep(naps, user, at)
+    user, at = user[awake], at[awake]
+    order = np.lexsort((user, at))
+    return user[order], at[order]
+
+
+def _lag(rng: np.random.Generator, n: int, late_share: float, late_hours: float) -> np.ndarray:
+    """Return microseconds until each row arrives: seconds for most, hours for the late ones."""
+    usual = rng.exponential(30, n)
+    late = (rng.random(n) < late_share) * rng.exponential(late_hours * 3600, n)
+    return ((usual + late) * SECOND).astype("int64")
+
+
+def _baskets(rng: np.random.Generator, level: np.ndarray, noise_sd: float) -> np.ndarray:
+    amount = np.exp(LOG_LEVEL + level + rng.normal(0, noise_sd, len(level)))
+    return np.maximum(np.round(amount, 2), 0.01)
+
+
+def _categories(rng: np.random.Generator, z: np.ndarray, pull: float) -> np.ndarray:
+    """Return category codes: cheap ones at low levels, dear ones at high, as `pull` says."""
+    wish = (len(CATEGORIES) - 1) * (0.5 + 0.2 * pull * z) + rng.uniform(-4, 4, len(z))
+    return np.clip(np.round(wish), 0, len(CATEGORIES) - 1).astype("int8")
+
+
+def _channels(rng: np.random.Generator, user: np.ndarray, n_users: int) -> np.ndarray:
+    """Return channel codes: everybody has a favourite and strays now and then."""
+    favourite = rng.integers(0, len(CHANNELS), n_users)
+    stray = rng.random(len(user)) < 0.3
+    return np.where(stray, rng.integers(0, len(CHANNELS), len(user)), favourite[user]).astype("int8")
+
+
+def _offers(
+    rng: np.random.Generator,
+    levels: pd.DataFrame,
+    n_users: int,
+    n_days: int,
+    level_sd: float,
+    label_k: float,
+    label_delay_days: int,
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return the offers as the team sees them, and the truth about each."""
+    rounds = np.arange(FIRST_OFFER_DAY, n_days, OFFER_EVERY_DAYS)
+    day = (rounds[None, :] + rng.integers(0, OFFER_EVERY_DAYS, n_users)[:, None]).ravel()
+    user = np.repeat(np.arange(n_users), len(rounds))
+    at = START + day * DAY + rng.integers(0, 86_400, len(day)) * SECOND
+    user, at = user[day < n_days], at[day < n_days]
+    order = np.lexsort((user, at))
+    user, at = user[order], at[order]
+    z = (_level_at(levels, user, at) - LOG_LEVEL) / level_sd
+    probability = 1 / (1 + np.exp(-label_k * z))
+    accepted = rng.random(len(z)) < probability
+    known = at + label_delay_days * DAY
+    offers = pd.DataFrame({
+        "offer_id": np.arange(len(user), dtype="int64"),
+        "user_id": user.astype("int32"),
+        "prediction_ts": as_time(at),
+        "accepted": pd.array(accepted, dtype="boolean"),
+        "label_known_ts": as_time(known),
+    })
+    truth = offers[["offer_id", "accepted"]].assign(
+        accepted=accepted, probability=np.round(probability, 6)
+    )
+    offers.loc[known > START + n_days * DAY, "accepted"] = pd.NA
+    return offers, truth
