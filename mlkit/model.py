@@ -20,7 +20,7 @@ from mlkit.params import maker
 from mlkit.tables import Tables, require, require_tables, require_unique, write_bytes
 
 NUMBERS = [name for name in FEATURES if name != "last_category"]
-TRAIN_SHARE, VALIDATE_SHARE = 0.55, 0.70  # of the time between first and last offer
+TRAIN_SHARE, VALIDATE_SHARE = 0.50, 0.70  # of the time between first and last offer
 THRESHOLD = 0.5
 TRUSTED = ["numpy.dtype"]  # besides what skops trusts by itself
 OFFERS = {
@@ -214,7 +214,8 @@ def save_model(model: Any, file: Path) -> None:
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
         for name in sorted(members):
-            archive.writestr(zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0)), members[name])
+            entry = zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0))
+            archive.writestr(entry, members[name], zipfile.ZIP_DEFLATED)
     write_bytes(packed.getvalue(), file)
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from annotated_types import Interval
 
-from mlkit.params import Count, Days, NotNegative, Positive, PositiveOrInf, Share
+from mlkit.params import Count, Days, NotNegative, Positive, PositiveOrInf, Share, checked
 from mlkit.tables import Tables, as_time
 
 SECOND, HOUR, DAY = 1_000_000, 3_600_000_000, 86_400_000_000
@@ -27,6 +27,7 @@ FIRST_NAMES = ["ana", "ben", "cho", "dia", "eli", "fay", "gus", "hana", "ivo", "
 LAST_NAMES = ["berg", "cruz", "ito", "khan", "lee", "moreau", "novak", "okoye", "silva", "smith"]
 
 
+@checked
 def make_shop(
     *,
     rng: np.random.Generator,
@@ -68,6 +69,10 @@ def make_shop(
     (amount_usd in USD, two decimals); `offers` one row per offer, its `accepted` empty while
     the answer is not known at the end of the world; `truth_levels`, `truth_naps`,
     `truth_offers` (probability and answer of every offer).
+
+    Raises
+    ------
+    ValueError: a knob out of range
     """
     naps = _naps(rng, n_users, n_days, dormant_share, dormant_len_days)
     levels = _levels(rng, n_users, n_days, regime_days, level_sd, base_share)

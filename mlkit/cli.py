@@ -1,0 +1,87 @@
+"""The `mlkit` command: claims, scores, audits, and the learner's copies of the notebooks."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mlkit import audit
+
+app = typer.Typer(
+    help="Break a healthy ML data pipeline on purpose, find the fault, repair it, prove it.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+app.add_typer(audit.app, name="audit")
+
+
+@app.command()
+def claims(
+    seeds: Annotated[int, typer.Option(help="How many fresh worlds to try.")] = 10,
+    start: Annotated[int, typer.Option(help="First seed.")] = 0,
+    only: Annotated[list[str] | None, typer.Option(help="Only this challenge; repeatable.")] = None,
+    jobs: Annotated[int, typer.Option(help="Processes at work.")] = 2,
+    json_file: Annotated[
+        Path | None, typer.Option("--json", help="Write the verdicts here as well.")
+    ] = None,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Fail claims that are weak, not only failed ones.")
+    ] = False,
+) -> None:
+    """Try every claim of the lessons on fresh worlds.
+
+    Example: mlkit claims --seeds 100 --start 1000 --only skew
+    """
+    from mlkit.claims import claims_command
+
+    raise typer.Exit(
+        claims_command(
+            Path("claims"),
+            Path("params.yaml"),
+            seeds=seeds,
+            start=start,
+            only=only,
+            jobs=jobs,
+            json_path=json_file,
+            strict=strict,
+        )
+    )
+
+
+@app.command()
+def scores() -> None:
+    """Print what `dvc repro` found: one line for each challenge and state of its tables."""
+    from rich.console import Console
+    from rich.table import Table
+
+    files = sorted(Path("data").glob("*/score.json"))
+    if not files:
+        raise FileNotFoundError("data/*/score.json: no scores yet; make them with `make repro`")
+    table = Table("challenge", "tables", "offline", "honest", "production", "usual check", "good check")
+    for file in files:
+        for state, row in json.loads(file.read_text(encoding="utf-8")).items():
+            numbers = [f"{row[key]:.3f}" for key in ("offline", "honest", "production")]
+            checks = ["finds a fault" if row[key] else "passes" for key in ("naive_found", "found")]
+            table.add_row(file.parent.name, state, *numbers, *checks)
+    Console().print(table)
+
+
+@app.command()
+def reset(name: Annotated[str, typer.Argument(help="The notebook, such as 01 or 01_skew.")]) -> None:
+    """Put back one notebook under work/ as it was handed out; yours is kept beside it."""
+    from mlkit import notebooks
+
+    typer.echo(notebooks.reset(notebooks.find_root(Path.cwd()), name))
+
+
+def main() -> None:
+    """Run the command line; a mistake in the input ends in one line and exit status 2."""
+    try:
+        app()
+    except (ValueError, KeyError, TypeError, FileNotFoundError) as error:
+        message = error.args[0] if isinstance(error, KeyError) else error
+        print(f"mlkit: {message}", file=sys.stderr)
+        sys.exit(2)
