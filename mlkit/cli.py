@@ -60,7 +60,9 @@ def scores() -> None:
     files = sorted(Path("data").glob("*/score.json"))
     if not files:
         raise FileNotFoundError("data/*/score.json: no scores yet; make them with `make repro`")
-    table = Table("challenge", "tables", "offline", "honest", "production", "usual check", "good check")
+    table = Table(
+        "challenge", "tables", "offline", "honest", "production", "usual check", "good check"
+    )
     for file in files:
         for state, row in json.loads(file.read_text(encoding="utf-8")).items():
             numbers = [f"{row[key]:.3f}" for key in ("offline", "honest", "production")]
@@ -70,7 +72,9 @@ def scores() -> None:
 
 
 @app.command()
-def reset(name: Annotated[str, typer.Argument(help="The notebook, such as 01 or 01_skew.")]) -> None:
+def reset(
+    name: Annotated[str, typer.Argument(help="The notebook, such as 01 or 01_skew.")],
+) -> None:
     """Put back one notebook under work/ as it was handed out; yours is kept beside it."""
     from mlkit import notebooks
 

@@ -6,6 +6,7 @@ the serving database (SQLite) run the very same words. Spread comes from n, sum 
 squares; windows are subtractions; ties in time are broken by txn_id.
 """
 
+import contextlib
 import sqlite3
 from collections.abc import Mapping
 from typing import Literal
@@ -14,7 +15,7 @@ import duckdb
 import numpy as np
 import pandas as pd
 
-from mlkit.tables import as_microseconds, require, require_unique
+from mlkit.tables import as_microseconds, require, require_complete, require_unique
 
 DAY_US = 86_400_000_000
 WINDOW_DAYS = 30
@@ -88,19 +89,24 @@ def asof_features(
 
     Raises
     ------
-    KeyError, TypeError, ValueError: a column is missing, of another type, or ids repeat
+    KeyError, TypeError: a column is missing, or of another type
+    ValueError: no rows, a missing value in one of the columns, or repeated ids of requests
     """
     require(transactions, "transactions", TRANSACTIONS)
     require(requests, "requests", REQUESTS)
+    require_complete(transactions, "transactions", TRANSACTIONS)
+    require_complete(requests, "requests", REQUESTS)
     require_unique(requests, "requests", ["offer_id"])
-    history = pd.DataFrame({
-        "txn_id": transactions["txn_id"],
-        "user_id": transactions["user_id"],
-        "event_us": as_microseconds(transactions["event_ts"]),
-        "ingest_us": as_microseconds(transactions["ingest_ts"]),
-        "amount_usd": transactions["amount_usd"].astype("float64"),
-        "category": category_codes(transactions["category"]),
-    })
+    history = pd.DataFrame(
+        {
+            "txn_id": transactions["txn_id"],
+            "user_id": transactions["user_id"],
+            "event_us": as_microseconds(transactions["event_ts"]),
+            "ingest_us": as_microseconds(transactions["ingest_ts"]),
+            "amount_usd": transactions["amount_usd"].astype("float64"),
+            "category": category_codes(transactions["category"]),
+        }
+    )
     asked = requests[["offer_id", "user_id"]].assign(
         at_us=as_microseconds(requests["prediction_ts"])
     )
@@ -110,8 +116,18 @@ def asof_features(
 
 
 def category_codes(column: pd.Series) -> np.ndarray:
-    """Return the int64 codes of a categorical column (integer codes pass as they are)."""
+    """Return the int64 codes of a categorical column (integer codes pass as they are).
+
+    Raises
+    ------
+    TypeError: neither categorical nor integers
+    """
     codes = column.cat.codes if isinstance(column.dtype, pd.CategoricalDtype) else column
+    if not pd.api.types.is_integer_dtype(codes.dtype):
+        raise TypeError(
+            f"{column.name}: expected a categorical or its int codes, came {column.dtype}; "
+            "convert it with pd.Categorical(..., categories=[...])"
+        )
     return codes.to_numpy("int64")
 
 
@@ -132,13 +148,10 @@ def run_sql(
                 con.register(name, frame)
             return con.execute(sql).df()
     if engine == "sqlite":
-        con = sqlite3.connect(":memory:")
-        try:
+        with contextlib.closing(sqlite3.connect(":memory:")) as lite:
             for name, frame in frames.items():
-                frame.to_sql(name, con, index=False)
+                frame.to_sql(name, lite, index=False)
                 if "user_id" in frame:
-                    con.execute(f"CREATE INDEX {name}_user ON {name} (user_id)")
-            return pd.read_sql_query(sql, con)
-        finally:
-            con.close()
+                    lite.execute(f"CREATE INDEX {name}_user ON {name} (user_id)")
+            return pd.read_sql_query(sql, lite)
     raise ValueError(f"engine = {engine!r}: expected 'duckdb' or 'sqlite'")

@@ -91,6 +91,8 @@ def _stage(name: str, stage: dict[str, Any], known: dict[str, str]) -> Stage:
 
     def paths(*keys: str) -> tuple[str, ...]:
         entries = [entry for key in keys for entry in stage.get(key, [])]
-        return tuple(fill(entry if isinstance(entry, str) else next(iter(entry))) for entry in entries)
+        return tuple(
+            fill(entry if isinstance(entry, str) else next(iter(entry))) for entry in entries
+        )
 
     return Stage(name, fill(stage["cmd"]), paths("deps"), paths("outs", "metrics", "plots"))

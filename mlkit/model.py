@@ -70,7 +70,11 @@ def periods(offers: pd.DataFrame) -> pd.Series:
     span = at.max() - at.min()
     first_cut, go_live = at.min() + TRAIN_SHARE * span, at.min() + VALIDATE_SHARE * span
     period = np.select(
-        [at >= go_live, (at >= first_cut) & (known < go_live), (at < first_cut) & (known < first_cut)],
+        [
+            at >= go_live,
+            (at >= first_cut) & (known < go_live),
+            (at < first_cut) & (known < first_cut),
+        ],
         ["production", "validate", "train"],
         "gap",
     )
@@ -106,7 +110,9 @@ def fit(tables: Tables) -> Any:
     """
     X, y = labelled(tables, "training", "train")
     if y.nunique() != 2:
-        raise ValueError(f"training: expected accepted and refused offers, came {len(y)} of one kind")
+        raise ValueError(
+            f"training: expected accepted and refused offers, came {len(y)} of one kind"
+        )
     model = plain_model().fit(X, y)
     columns, logistic = model[0], model[-1]
     scaler = columns.named_transformers_["pipeline"][-1]
@@ -153,7 +159,9 @@ def decide(model: Any, tables: Tables) -> pd.DataFrame:
     KeyError: `served` or `offers` is missing, or one of their columns
     """
     require_tables(tables, "served", "offers")
-    served = require(tables["served"], "served", dict.fromkeys(FEATURES, "float"))
+    columns = {"offer_id": "int", **dict.fromkeys(FEATURES, "float")}
+    served = require(tables["served"], "served", columns)
+    require_unique(served, "served", ["offer_id"])
     offers = tables["offers"][periods(tables["offers"]) == "production"]
     rows = offers.merge(served[["offer_id", *FEATURES]], on="offer_id", validate="1:1")
     score = np.round(model.predict_proba(rows[list(FEATURES)])[:, 1], 6)
@@ -209,7 +217,9 @@ def save_model(model: Any, file: Path) -> None:
     for found in re.finditer(r'"__id__": (\d+)|"(\d+)\.np[yz]"', schema):
         number.setdefault(found[1] or found[2], str(len(number) + 1))
     schema = re.sub(r'(?<="__id__": )\d+|(?<=")\d+(?=\.np[yz]")', lambda m: number[m[0]], schema)
-    members = {f"{number[name.split('.')[0]]}.{name.split('.')[1]}": b for name, b in members.items()}
+    members = {
+        f"{number[name.split('.')[0]]}.{name.split('.')[1]}": b for name, b in members.items()
+    }
     members["schema.json"] = json.dumps(json.loads(schema), indent=1).encode()
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:

@@ -387,7 +387,7 @@ def _find(name: str, known: list[str]) -> str:
     matches = [each for each in known if name in keys[each]]
     if matches:
         return min(matches, key=lambda each: each.count("/"))
-    nearest = difflib.get_close_matches(name, [*stems.values(), *known], n=1, cutoff=0)
+    nearest = difflib.get_close_matches(name, sum(keys.values(), ()), n=1, cutoff=0)
     hint = f"; the nearest is '{nearest[0]}'" if nearest else ""
     raise ValueError(f"no notebook '{name}'{hint}; there are: {', '.join(known) or 'none'}")
 

@@ -46,7 +46,8 @@ def checked(function: Callable) -> Callable:
     Raises
     ------
     ValueError: an option out of range or of the wrong type; the message names what is allowed
-    TypeError: an option that the function does not have; the message names the nearest
+    TypeError: an option that the function does not have (the message names the nearest), or an
+        rng that is no generator
     """
 
     @functools.wraps(function)
@@ -55,6 +56,11 @@ def checked(function: Callable) -> Callable:
         for key in kwargs:
             if key not in known:
                 raise TypeError(unknown(f"{function.__name__}({key}=...)", key, list(known)))
+        if "rng" in kwargs and not isinstance(kwargs["rng"], np.random.Generator):
+            raise TypeError(
+                f"{function.__name__}.rng = {kwargs['rng']!r}: expected a numpy Generator, "
+                "such as numpy.random.default_rng(7)"
+            )
         check_values(function.__name__, kwargs, function)
         return function(*args, **kwargs)
 
@@ -92,12 +98,17 @@ def check_values(where: str, values: Mapping[str, Any], function: Callable) -> N
     adapters = options(function)
     for key in [key for key in values if key in adapters]:
         try:
-            adapters[key].validate_python(values[key])
+            adapters[key].validate_python(plain(values[key]))
         except ValidationError as error:
             raise ValueError(
                 f"{where}.{key} = {values[key]!r}: expected {allowed(adapters[key])}"
                 + nearest(values[key], adapters[key].json_schema().get("enum", []))
             ) from error
+
+
+def plain(value: Any) -> Any:
+    """Return the Python number of a numpy number; anything else as it came."""
+    return value.item() if isinstance(value, np.generic) else value
 
 
 def allowed(adapter: TypeAdapter) -> str:
@@ -106,6 +117,7 @@ def allowed(adapter: TypeAdapter) -> str:
     if "enum" in schema or "const" in schema:
         return "one of " + ", ".join(map(repr, schema.get("enum", [schema.get("const")])))
     words = {"integer": "a whole number", "number": "a number", "string": "a text"}
+    words["array"] = "a list"
     signs = {"minimum": ">=", "exclusiveMinimum": ">", "maximum": "<=", "exclusiveMaximum": "<"}
     bounds = [f"{sign} {schema[key]:.15g}" for key, sign in signs.items() if key in schema]
     return " ".join([words.get(schema.get("type", ""), str(schema)), " and ".join(bounds)]).strip()
@@ -152,7 +164,11 @@ def check_keys(where: str, block: Any, known: list[str], *, complete: bool = Tru
             raise ValueError(unknown(where, key, known))
     missing = [key for key in known if key not in block]
     if complete and missing:
-        inside = [key for key, value in block.items() if isinstance(value, Mapping) and missing[0] in value]
+        inside = [
+            key
+            for key, value in block.items()
+            if isinstance(value, Mapping) and missing[0] in value
+        ]
         misplaced = f"; it stands inside {inside[0]!r}, one level too deep" if inside else ""
         raise ValueError(
             f"{where}: key {missing[0]!r} is missing{misplaced}; expected {', '.join(known)}"
@@ -222,19 +238,40 @@ def read_yaml(file: Path) -> Any:
     FileNotFoundError: no such file
     """
     try:
-        return yaml.load(Path(file).read_text(encoding="utf-8"), Loader=_NoRepeats)  # noqa: S506
+        return yaml.load(Path(file).read_text(encoding="utf-8"), Loader=_NoRepeats)
     except (yaml.YAMLError, ValueError) as error:
         raise ValueError(f"{Path(file).name}: {' '.join(str(error).split())}") from None
 
 
-def load(file: Path) -> dict[str, Any]:
+def load(file: Path | None = None) -> dict[str, Any]:
     """Return the checked parameters of a params.yaml; MLKIT_SEED replaces the seed.
+
+    Parameters
+    ----------
+    file: the file; without one, the nearest params.yaml in or above the current folder
 
     Raises
     ------
     ValueError: one line with key, value, what is allowed and the nearest key
     FileNotFoundError: no such file
     """
-    params = check(read_yaml(file))
+    params = check(read_yaml(file or nearest_file(Path.cwd())))
     seed = os.environ.get("MLKIT_SEED")
-    return check({**params, "seed": int(seed)}) if seed else params
+    if not seed:
+        return params
+    if not seed.isdecimal():
+        raise ValueError(f"MLKIT_SEED = {seed!r}: expected a whole number >= 0")
+    return check({**params, "seed": int(seed)})
+
+
+def nearest_file(folder: Path) -> Path:
+    """Return the params.yaml in a folder or in the nearest one above it.
+
+    Raises
+    ------
+    FileNotFoundError: none up to the root
+    """
+    for parent in (folder, *folder.parents):
+        if (parent / "params.yaml").is_file():
+            return parent / "params.yaml"
+    raise FileNotFoundError(f"{folder}: no params.yaml here or above; start inside the project")

@@ -20,24 +20,21 @@ from mlkit.tables import write_bytes
 COLOURS = {"clean": "#595959", "broken": "#D55E00", "fixed": "#0072B2", "context": "#BFBFBF"}
 HATCHES = {"clean": "", "broken": "///", "fixed": ""}
 LINES = {"clean": ":", "broken": "--", "fixed": "-"}
+PATHS = {"clean": "training path", "broken": "serving path"}
 NAMES = {"clean": "healthy", "broken": "broken", "fixed": "repaired"}
-STYLE = "mlkit.lesson"
+STYLE = "mlkit.lesson"  # for plt.style.use, in the first cell of a notebook
 
 
 def axes(ax: Axes | None = None, **kwargs: Any) -> Axes:
-    """Return `ax`, or the Axes of a new figure in the kit's style."""
-    if ax is not None:
-        return ax
-    with plt.style.context(STYLE):
-        figure = Figure(**kwargs)
-        return figure.subplots()
+    """Return `ax`, or the Axes of a new figure that no window manager knows of."""
+    return Figure(**kwargs).subplots() if ax is None else ax
 
 
 def png(ax: Axes) -> bytes:
     """Return the figure of `ax` as PNG: the same bytes for the same figure."""
     buffer = io.BytesIO()
-    with plt.style.context(STYLE):
-        ax.get_figure(root=True).savefig(buffer, format="png", metadata={"Software": None})
+    figure = ax.figure.get_figure(root=True)
+    figure.savefig(buffer, format="png", metadata={"Software": None})
     return buffer.getvalue()
 
 
@@ -81,9 +78,16 @@ def three_scores(scores: dict[str, dict[str, float]], *, ax: Axes | None = None)
         ax.bar_label(bars, [f"{height:.2f}" for height in heights], fontsize=8, padding=2)
         for bar in bars[:1]:
             ax.text(
-                bar.get_x() + bar.get_width() / 2, 0.02, NAMES[state], rotation=90,
-                ha="center", va="bottom", fontsize=8, fontweight="bold",
-                color="white", bbox={"facecolor": COLOURS[state], "edgecolor": "none", "pad": 1.5},
+                bar.get_x() + bar.get_width() / 2,
+                0.02,
+                NAMES[state],
+                rotation=90,
+                ha="center",
+                va="bottom",
+                fontsize=8,
+                fontweight="bold",
+                color="white",
+                bbox={"facecolor": COLOURS[state], "edgecolor": "none", "pad": 1.5},
             )
     ax.set_xticks(range(len(keys)), labels)
     ax.set_ylim(0, 1)
@@ -93,4 +97,132 @@ def three_scores(scores: dict[str, dict[str, float]], *, ax: Axes | None = None)
         f"Offline says {broken['offline']:.2f}; production gets {broken['production']:.2f}"
         + (f", {scores['fixed']['production']:.2f} after the repair" if "fixed" in scores else "")
     )
+    return ax
+
+
+def marginals(
+    served: pd.Series, recomputed: pd.Series, *, unit: str, ax: Axes | None = None
+) -> Axes:
+    """Return both distributions of one feature on shared axes, as a dashboard would show them."""
+    ax = axes(ax)
+    top = float(np.nanquantile(recomputed, 0.98))
+    bins = np.linspace(0, top, 41)
+    for state, values in (("clean", recomputed), ("broken", served)):
+        heights, _ = np.histogram(values.dropna(), bins)
+        ax.stairs(heights, bins, color=COLOURS[state], linestyle=LINES[state], linewidth=2)
+        ax.plot([], [], color=COLOURS[state], label=f"{PATHS[state]}: mean {values.mean():.1f}")
+    ax.legend(labelcolor="linecolor", handlelength=0, prop={"weight": "bold"})
+    ax.set_xlim(0, top)
+    ax.set_xlabel(f"{recomputed.name} ({unit})")
+    ax.set_ylabel("offers")
+    ax.set_title(f"The averages: {recomputed.mean():.1f} and {served.mean():.1f} {unit}")
+    return ax
+
+
+def paired(
+    served: pd.Series,
+    recomputed: pd.Series,
+    *,
+    unit: str,
+    rtol: float = 0.01,
+    ax: Axes | None = None,
+) -> Axes:
+    """Return served against recomputed, one point per offer; on the diagonal both agree."""
+    ax = axes(ax)
+    both = (served > 0) & (recomputed > 0)
+    wrong = ~np.isclose(served, recomputed, rtol=rtol, equal_nan=True)
+    low, high = recomputed[both].quantile([0.001, 0.999])
+    for state, rows in (("broken", both & wrong), ("clean", both & ~wrong)):
+        ax.plot(
+            recomputed[rows],
+            served[rows],
+            ".",
+            color=COLOURS[state],
+            markersize=2,
+            alpha=0.35,
+            rasterized=True,
+        )
+    ax.plot([low, high], [low, high], color="#222222", linewidth=0.8)
+    ax.set(xscale="log", yscale="log", xlim=(low, high))
+    ax.set_xlabel(f"{recomputed.name}, recomputed ({unit})")
+    ax.set_ylabel(f"as served ({unit})")
+    ax.text(high, high, " equal", va="center", fontsize=9)
+    ax.set_title(f"{wrong.mean():.0%} of the offers were served another {recomputed.name}")
+    return ax
+
+
+def sweep(
+    x: list[float],
+    lines: dict[str, list[float]],
+    *,
+    xlabel: str,
+    ylabel: str,
+    ax: Axes | None = None,
+) -> Axes:
+    """Return one labelled line per state ("clean", "broken", "fixed") over a knob."""
+    ax = axes(ax)
+    for state, y in lines.items():
+        ax.plot(x, y, LINES[state], color=COLOURS[state], marker="o")
+        if len(lines) > 1:
+            ax.text(x[-1], y[-1], f"  {NAMES[state]}", va="center", color=COLOURS[state])
+            ax.margins(x=0.16)
+    ax.set_xlabel(xlabel)
+    ax.set_ylabel(ylabel)
+    return ax
+
+
+def worlds(losses: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
+    """Return one dot per world: what the fault costs in production, by kind of world.
+
+    Parameters
+    ----------
+    losses: columns world (text) and loss (points of accuracy, in [-1, 1])
+    """
+    ax = axes(ax)
+    names = list(dict.fromkeys(losses["world"]))
+    for row, name in enumerate(names):
+        values = losses.loc[losses["world"] == name, "loss"].to_numpy()
+        state = "broken" if values.mean() > 0 else "fixed"
+        lift = np.linspace(-0.18, 0.18, len(values))
+        ax.plot(
+            values, row + lift, "o" if state == "broken" else "D", color=COLOURS[state], alpha=0.7
+        )
+        ax.plot([values.mean()] * 2, [row - 0.32, row + 0.32], color="#222222", linewidth=1.5)
+        ax.text(values.mean(), row + 0.38, f"{values.mean():+.3f}", ha="center", fontsize=9)
+    ax.axvline(0, color="#8C8C8C", linewidth=0.8)
+    ax.set_yticks(range(len(names)), names)
+    ax.set_ylim(-0.6, len(names) - 0.2)
+    ax.set_xlabel("accuracy lost in production (right: harm, left: gain)")
+    return ax
+
+
+def heat(table: pd.DataFrame, *, fired: pd.DataFrame, ax: Axes | None = None) -> Axes:
+    """Return a table of numbers with the cells marked in which a check fired.
+
+    Parameters
+    ----------
+    table: numbers to print, one row per fault and one column per check
+    fired: booleans of the same shape; True cells are filled and bold
+    """
+    ax = axes(ax, figsize=(7.2, 0.42 * len(table) + 1.2))
+    for y, fault in enumerate(table.index):
+        for x, check in enumerate(table.columns):
+            hot = bool(fired.loc[fault, check])
+            colour = COLOURS["fixed"] if hot else "#F2F2F2"
+            ax.add_patch(plt.Rectangle((x - 0.47, y - 0.44), 0.94, 0.88, color=colour))
+            ax.text(
+                x,
+                y,
+                f"{table.loc[fault, check] + 0.0:z.2f}",
+                ha="center",
+                va="center",
+                color="white" if hot else "#595959",
+                fontweight="bold" if hot else "normal",
+            )
+    ax.set(xlim=(-0.5, table.shape[1] - 0.5), ylim=(len(table) - 0.5, -0.5))
+    ax.set_xticks(range(table.shape[1]), table.columns)
+    ax.set_yticks(range(len(table)), table.index)
+    ax.tick_params(length=0)
+    ax.xaxis.tick_top()
+    ax.spines[:].set_visible(False)
     return ax

@@ -6,7 +6,7 @@ served with what the training path computed for the same offer.
 """
 
 from collections.abc import Callable
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -18,86 +18,8 @@ from mlkit.params import Count, Days, NotNegative, Positive, Share, checked, opt
 from mlkit.tables import Tables, require, require_tables, require_unique
 
 WORLD = "shop"
+DETAILS = ["pairs", "gap", "missing", "first"]
 HARMLESS = "stationary"  # the preset in which old purchases are as good as new ones
-
-
-class Kind(NamedTuple):
-    """A kind of skew: does it harm, does the usual check see it, which root cause it stands for."""
-
-    harm: Literal["yes", "no", "depends"]
-    loud: bool
-    cause: str
-
-
-KINDS = {
-    "window": Kind("yes", False, "different code: last 30 purchases for last 30 days"),
-    "zero_for_missing": Kind("yes", True, "different code: 0 where the window is empty"),
-    "rewrite": Kind("yes", True, "different code: both of these, and training drops the idle"),
-    "other_source": Kind("yes", True, "different source: serving lacks the point of sale"),
-    "stale_cache": Kind("depends", False, "different timing: values of some days ago"),
-    "time_zone": Kind("no", False, "different timing: the clock is some hours off"),
-    "rounding": Kind("no", False, "different logic: rounded on the way"),
-    "category_codes": Kind("depends", False, "schema change: codes rebuilt in serving"),
-    "renamed_column": Kind("yes", True, "schema change: a column renamed, filled with 0"),
-    "unit": Kind("yes", True, "schema change: cents for dollars"),
-}
-KindName = Literal[tuple(KINDS)]  # type: ignore[valid-type]
-
-
-@checked
-def inject(
-    world: Tables,
-    *,
-    rng: np.random.Generator,
-    kind: KindName = "window",
-    severity: Share = 1.0,
-    start_day: Days = 0,
-    rows: Count = 30,
-    days: Days = 7,
-    hours: Annotated[float, Interval(ge=0, le=48)] = 8.0,
-    step_usd: Positive = 1.0,
-    factor: Positive = 100.0,
-) -> Tables:
-    """Return the world with a share of its offers served by a faulty code path.
-
-    Parameters
-    ----------
-    world: tables with `transactions`, `offers`, `training` and `served`
-    rng: draws which offers take the faulty path
-    kind: one of `KINDS`
-    severity: share of offers on the faulty path in [0, 1]; 0 returns an equal world
-    start_day: days after the first offer from which the faulty path is live
-    rows, days, hours, step_usd, factor: size of the fault for `window` and `rewrite` (purchases),
-        `stale_cache` (days), `time_zone` (hours), `rounding` (USD) and `unit` (times)
-
-    Returns
-    -------
-    New tables: `served` and `decisions` as the faulty path leaves them (`rewrite` also thins
-    `training`); everything else is the world's own.
-
-    Raises
-    ------
-    ValueError: unknown kind or an option out of range
-    KeyError: a table is missing
-
-    Source: challenge 1, root causes one to five.
-    """
-    require_tables(world, "transactions", "offers", "training", "served")
-    served = world["served"]
-    live_from = served["prediction_ts"].min() + pd.Timedelta(days=start_day)
-    hit = (rng.random(len(served)) < severity) & (served["prediction_ts"] >= live_from)
-    if not hit.any():
-        return dict(world)
-    fault = FAULTS[kind]
-    sizes = {"rows": rows, "days": days, "hours": hours, "step_usd": step_usd, "factor": factor}
-    sizes = {name: sizes[name] for name in options(fault)}
-    wrong = fault(world["transactions"], served[hit].reset_index(drop=True), **sizes)
-    mixed = served.copy()
-    mixed.loc[hit, list(FEATURES)] = wrong[list(FEATURES)].to_numpy()
-    broken = {**world, "served": mixed}
-    if kind == "rewrite":
-        broken["training"] = inject_lost_rows(world["training"], hit)
-    return log_decisions(broken)
 
 
 def inject_window(transactions: pd.DataFrame, asked: pd.DataFrame, *, rows: int) -> pd.DataFrame:
@@ -172,24 +94,103 @@ def inject_unit(transactions: pd.DataFrame, asked: pd.DataFrame, *, factor: floa
     )
 
 
-FAULTS: dict[str, Callable[..., pd.DataFrame]] = {
-    "window": inject_window,
-    "zero_for_missing": inject_zero_for_missing,
-    "rewrite": inject_rewrite,
-    "other_source": inject_other_source,
-    "stale_cache": inject_stale_cache,
-    "time_zone": inject_time_zone,
-    "rounding": inject_rounding,
-    "category_codes": inject_category_codes,
-    "renamed_column": inject_renamed_column,
-    "unit": inject_unit,
+class Kind(NamedTuple):
+    """A kind of skew: the faulty path, whether it harms, whether averages show it, its cause."""
+
+    path: Callable[..., pd.DataFrame]
+    harm: Literal["yes", "no", "depends"]
+    loud: bool
+    cause: str
+
+
+KINDS = {
+    "window": Kind(inject_window, "yes", False, "different code: last 30 purchases, not days"),
+    "zero_for_missing": Kind(
+        inject_zero_for_missing, "yes", True, "different code: 0 where the window is empty"
+    ),
+    "rewrite": Kind(
+        inject_rewrite, "yes", True, "different code: both of these, and training drops the idle"
+    ),
+    "other_source": Kind(
+        inject_other_source, "yes", True, "different source: serving lacks the point of sale"
+    ),
+    "stale_cache": Kind(
+        inject_stale_cache, "depends", False, "different timing: values of some days ago"
+    ),
+    "time_zone": Kind(inject_time_zone, "no", False, "different timing: the clock is hours off"),
+    "rounding": Kind(inject_rounding, "no", False, "different logic: rounded on the way"),
+    "category_codes": Kind(
+        inject_category_codes, "depends", False, "schema change: codes rebuilt in serving"
+    ),
+    "renamed_column": Kind(
+        inject_renamed_column, "yes", True, "schema change: a column renamed, filled with 0"
+    ),
+    "unit": Kind(inject_unit, "yes", True, "schema change: cents for dollars"),
 }
+if TYPE_CHECKING:
+    KindName = str
+else:
+    KindName = Literal[tuple(KINDS)]
 
 
 @checked
-def naive_detect(
-    reference: Tables, suspect: Tables, *, max_gap: NotNegative = 0.2
-) -> pd.DataFrame:
+def inject(
+    world: Tables,
+    *,
+    rng: np.random.Generator,
+    kind: KindName = "window",
+    severity: Share = 1.0,
+    start_day: Days = 0,
+    rows: Count = 30,
+    days: Days = 7,
+    hours: Annotated[float, Interval(ge=0, le=48)] = 8.0,
+    step_usd: Positive = 1.0,
+    factor: Positive = 100.0,
+) -> Tables:
+    """Return the world with a share of its offers served by a faulty code path.
+
+    Parameters
+    ----------
+    world: tables with `transactions`, `offers`, `training` and `served`
+    rng: draws which offers take the faulty path
+    kind: one of `KINDS`
+    severity: share of offers on the faulty path in [0, 1]; 0 returns an equal world
+    start_day: days after the first offer from which the faulty path is live
+    rows, days, hours, step_usd, factor: size of the fault for `window` and `rewrite` (purchases),
+        `stale_cache` (days), `time_zone` (hours), `rounding` (USD) and `unit` (times)
+
+    Returns
+    -------
+    New tables: `served` and `decisions` as the faulty path leaves them (`rewrite` also thins
+    `training`); everything else is the world's own.
+
+    Raises
+    ------
+    ValueError: unknown kind or an option out of range
+    KeyError: a table is missing
+
+    Source: challenge 1, root causes one to five.
+    """
+    require_tables(world, "transactions", "offers", "training", "served")
+    served = require(world["served"], "served", {"prediction_ts": "time"})
+    live_from = served["prediction_ts"].min() + pd.Timedelta(days=start_day)
+    hit = (rng.random(len(served)) < severity) & (served["prediction_ts"] >= live_from)
+    if not hit.any():
+        return dict(world)
+    fault = KINDS[kind].path
+    sizes = {"rows": rows, "days": days, "hours": hours, "step_usd": step_usd, "factor": factor}
+    sizes = {name: sizes[name] for name in options(fault)}
+    wrong = fault(world["transactions"], served[hit].reset_index(drop=True), **sizes)
+    mixed = served.copy()
+    mixed.loc[hit, list(FEATURES)] = wrong[list(FEATURES)].to_numpy()
+    broken = {**world, "served": mixed}
+    if kind == "rewrite":
+        broken["training"] = inject_lost_rows(world["training"], hit)
+    return log_decisions(broken)
+
+
+@checked
+def naive_detect(reference: Tables, suspect: Tables, *, max_gap: NotNegative = 0.2) -> pd.DataFrame:
     """Return one row per feature: do the averages of both paths look alike?
 
     The usual check: a dashboard with the mean of each feature as served beside the mean in the
@@ -215,7 +216,7 @@ def naive_detect(
     columns = dict.fromkeys(FEATURES, "float")
     usual = require(reference["training"], "training", columns)[list(FEATURES)].mean()
     now = require(suspect["served"], "served", columns)[list(FEATURES)].mean()
-    gap = ((now - usual) / usual).abs().fillna(np.inf)
+    gap = ((now - usual) / usual).abs().fillna(np.inf).mask(now == usual, 0.0)
     return findings("mean", gap, max_gap)
 
 
@@ -248,7 +249,9 @@ def detect(
     """
     require_tables(reference, "offers")
     require_tables(suspect, "training", "served")
-    expected = reference["offers"][["offer_id"]].merge(suspect["training"], "left", "offer_id")
+    asked = require(reference["offers"], "offers", {"offer_id": "int"})[["offer_id"]]
+    training = require(suspect["training"], "training", {"offer_id": "int"})
+    expected = asked.merge(training, "left", "offer_id")
     return parity(
         suspect["served"],
         expected,
@@ -294,56 +297,77 @@ def parity(
     Raises
     ------
     KeyError: a column is missing
-    ValueError: no rows, repeated keys, or no key in common
-    TypeError: a column holds numbers on one side only
+    ValueError: no rows, repeated keys, no key in common, or no columns to join on or to compare
+    TypeError: a column holds numbers on one side only, or the keys are of different types
     """
+    if not on or not features or set(on) & set(features):
+        raise ValueError(
+            f"on = {on}, features = {features}: expected a column or more in each, none in both"
+        )
     columns = dict.fromkeys([*on, *features], "any")
     for frame, name in ((served, "served"), (recomputed, "recomputed")):
         require(frame, name, columns)
         require_unique(frame, name, on)
     require(served, "served", {time: "any"} if time else {})
     extra = [time] if time and time not in [*on, *features] else []
-    both = served[[*on, *features, *extra]].merge(
-        recomputed[[*on, *features]], "outer", on, suffixes=("", "_recomputed"), indicator=True
-    )
+    both = _pair(served[[*on, *features, *extra]], recomputed[[*on, *features]], on)
     paired = both[both["_merge"] == "both"]
     if paired.empty:
-        raise ValueError(f"served and recomputed share no key {on}: {_first_keys(served, recomputed, on)}")
+        raise ValueError(
+            f"served and recomputed share no key {on}: {_first_keys(served, recomputed, on)}"
+        )
     lonely = 1 - len(paired) / len(both)
-    coverage = {"check": "coverage", "subject": ", ".join(on), "value": lonely, "pairs": len(paired)}
+    coverage = {"check": "coverage", "subject": ", ".join(on), "value": lonely}
     rows = [coverage, *(_compare(paired, feature, time, rtol) for feature in features)]
     table = pd.DataFrame(rows).assign(limit=max_share)
     table["failed"] = table["value"] > max_share
-    return table[["check", "subject", "value", "limit", "failed", *PARITY_DETAILS]]
+    table["pairs"] = len(paired)
+    return table[["check", "subject", "value", "limit", "failed", *DETAILS]]
 
 
-PARITY_DETAILS = ["pairs", "gap", "missing", "first"]
+def _pair(served: pd.DataFrame, recomputed: pd.DataFrame, on: list[str]) -> pd.DataFrame:
+    try:
+        return served.merge(recomputed, "outer", on, suffixes=("", "_recomputed"), indicator=True)
+    except ValueError as error:
+        kinds = [frame[on].dtypes.astype(str).to_dict() for frame in (served, recomputed)]
+        raise TypeError(
+            f"keys do not fit: served has {kinds[0]}, recomputed {kinds[1]}; "
+            "cast both to one type, times with pd.to_datetime(..., utc=True)"
+        ) from error
 
 
 def _compare(paired: pd.DataFrame, feature: str, time: str | None, rtol: float) -> dict[str, Any]:
     served, truth = paired[feature], paired[f"{feature}_recomputed"]
     numeric = [pd.api.types.is_numeric_dtype(side.dtype) for side in (served, truth)]
     if numeric[0] != numeric[1]:
-        raise TypeError(f"{feature}: served is {served.dtype}, recomputed is {truth.dtype}; expected one kind")
-    missing = served.isna() != truth.isna()
-    if numeric[0]:
-        size = (served - truth).abs().astype("float64").to_numpy(na_value=np.nan)
-        scale = truth.abs().astype("float64").to_numpy(na_value=np.nan)
-        differs = size > rtol * scale + 1e-12
-    else:
-        differs = (served.astype("string") != truth.astype("string")).fillna(False).to_numpy(bool)
-    unequal = missing.to_numpy() | differs
-    gap = np.median((size / np.maximum(scale, 1e-12))[differs]) if numeric[0] and differs.any() else np.nan
-    first = paired.loc[unequal, time].min() if time and unequal.any() else pd.NaT
+        raise TypeError(
+            f"{feature}: served is {served.dtype}, recomputed is {truth.dtype}; expected one kind"
+        )
+    compare = _unequal_numbers if numeric[0] else _unequal_labels
+    unequal, gap = compare(served, truth, rtol)
     return {
         "check": "parity",
         "subject": feature,
         "value": float(unequal.mean()),
-        "pairs": len(paired),
-        "gap": float(gap),
-        "missing": float(missing.mean()),
-        "first": first,
+        "gap": gap,
+        "missing": float((served.isna() != truth.isna()).mean()),
+        "first": paired.loc[unequal, time].min() if time and unequal.any() else pd.NaT,
     }
+
+
+def _unequal_numbers(served: pd.Series, truth: pd.Series, rtol: float) -> tuple[np.ndarray, float]:
+    """Return which pairs differ, and the median relative difference of those with two numbers."""
+    a, b = (side.to_numpy("float64", na_value=np.nan) for side in (served, truth))
+    unequal = ~np.isclose(a, b, rtol=rtol, atol=1e-12, equal_nan=True)
+    known = unequal & np.isfinite(a) & np.isfinite(b)
+    gaps = np.abs(a[known] - b[known]) / np.maximum(np.abs(b[known]), 1e-12)
+    return unequal, float(np.median(gaps)) if known.any() else np.nan
+
+
+def _unequal_labels(served: pd.Series, truth: pd.Series, rtol: float) -> tuple[np.ndarray, float]:
+    """Return which pairs differ as text; there is no distance between labels."""
+    differ = (served.astype("string") != truth.astype("string")).fillna(False).to_numpy(bool)
+    return differ | (served.isna() != truth.isna()).to_numpy(), np.nan
 
 
 def _first_keys(served: pd.DataFrame, recomputed: pd.DataFrame, on: list[str]) -> str:
@@ -353,13 +377,15 @@ def _first_keys(served: pd.DataFrame, recomputed: pd.DataFrame, on: list[str]) -
 
 def findings(check: str, values: pd.Series, limit: float) -> pd.DataFrame:
     """Return one row per value in the columns that every check has."""
-    return pd.DataFrame({
-        "check": check,
-        "subject": values.index,
-        "value": values.to_numpy(),
-        "limit": limit,
-        "failed": values.to_numpy() > limit,
-    })
+    return pd.DataFrame(
+        {
+            "check": check,
+            "subject": values.index,
+            "value": values.to_numpy(),
+            "limit": limit,
+            "failed": values.to_numpy() > limit,
+        }
+    )
 
 
 @checked

@@ -18,13 +18,14 @@ if platform.machine() in ("x86_64", "AMD64"):
 import importlib
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from mlkit import CHALLENGES
 from mlkit.params import WORLDS, check, read_yaml, stream, unknown
-from mlkit.tables import Tables, read, write, write_text
+from mlkit.tables import Tables, content_hash, read, write, write_text
 
 DATA = Path("data")
 OK = DATA / "params.ok"
@@ -76,8 +77,11 @@ def repair(params: dict[str, Any], word: str) -> None:
 
 def score(params: dict[str, Any], word: str) -> None:
     """Write scores, checks, models and a figure of clean, broken and repaired to data/WORD."""
+    import matplotlib.pyplot as plt
+
     from mlkit import model, plots
 
+    plt.style.use(plots.STYLE)
     module = lesson(word)
     states = {
         "clean": read(DATA / "world" / module.WORLD),
@@ -93,17 +97,18 @@ def score(params: dict[str, Any], word: str) -> None:
 
 def judge(
     module: ModuleType, states: dict[str, Tables], state: str, detect: dict[str, Any]
-) -> dict[str, float]:
-    """Return the scores of one state and whether the usual and the good check found a fault."""
+) -> dict[str, Any]:
+    """Return scores of one state, whether the usual and the good check fire, and its content."""
     clean, suspect = states["clean"], states[state]
     return {
         **{key: round(value, 6) for key, value in module.score(suspect).items()},
         "naive_found": bool(module.naive_detect(clean, suspect)["failed"].any()),
         "found": bool(module.detect(clean, suspect, **detect)["failed"].any()),
+        "content": content_hash(suspect),
     }
 
 
-COMMANDS = {
+COMMANDS: dict[str, tuple[Callable[..., None], tuple[str, ...]]] = {
     "params": (check_params, ()),
     "world": (make_world, tuple(WORLDS)),
     "inject": (inject, CHALLENGES),

@@ -53,6 +53,7 @@ def psi(expected: pd.Series, actual: pd.Series, *, bins: Bins = 10) -> float:
     Raises
     ------
     ValueError: an empty sample, or no number in `expected`
+    TypeError: not numbers
 
     Examples
     --------
@@ -61,12 +62,18 @@ def psi(expected: pd.Series, actual: pd.Series, *, bins: Bins = 10) -> float:
 
     Source: Yurdakul, dissertation, Western Michigan University (2018); challenge 6.
     """
-    expected, actual = numbers(expected, "expected"), numbers(actual, "actual")
-    inner = np.quantile(expected[~np.isnan(expected)], np.linspace(0, 1, bins + 1)[1:-1], method="inverted_cdf")
+    expected, actual = numbers(expected, "expected"), numbers(actual, "actual", at_least=0)
+    inner = np.quantile(
+        expected[~np.isnan(expected)], np.linspace(0, 1, bins + 1)[1:-1], method="inverted_cdf"
+    )
+    if inner[-1] == np.nanmax(expected):  # many equal values at the top: what lies above is new
+        inner = np.append(inner, np.nextafter(inner[-1], np.inf))
     shares = []
     for sample in (expected, actual):
-        bin_of = np.where(np.isnan(sample), bins, np.searchsorted(inner, sample, side="right"))
-        counts = np.bincount(bin_of, minlength=bins + 1) + 0.5
+        bin_of = np.where(
+            np.isnan(sample), len(inner) + 1, np.searchsorted(inner, sample, side="right")
+        )
+        counts = np.bincount(bin_of, minlength=len(inner) + 2) + 0.5
         shares.append(counts / counts.sum())
     return float(np.sum((shares[1] - shares[0]) * np.log(shares[1] / shares[0])))
 
@@ -88,17 +95,17 @@ def ks(expected: pd.Series, actual: pd.Series) -> tuple[float, float]:
     return float(result.statistic), float(result.pvalue)
 
 
-def numbers(sample: pd.Series, name: str) -> np.ndarray:
+def numbers(sample: pd.Series, name: str, *, at_least: int = 1) -> np.ndarray:
     """Return a sample as float64, shape (n,), infinities kept, missing values as NaN.
 
     Raises
     ------
-    ValueError: no number in it
+    ValueError: no rows, or fewer than `at_least` numbers in them
     TypeError: not numbers
     """
     if not pd.api.types.is_numeric_dtype(getattr(sample, "dtype", None)):
         raise TypeError(f"{name}: expected numbers, came {getattr(sample, 'dtype', type(sample))}")
     values = pd.Series(sample).to_numpy(dtype="float64", na_value=np.nan)
-    if not (~np.isnan(values)).any():
+    if not len(values) or (~np.isnan(values)).sum() < at_least:
         raise ValueError(f"{name}: expected at least one number, came {len(values)} missing values")
     return values

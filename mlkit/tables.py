@@ -8,7 +8,7 @@ import difflib
 import hashlib
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +18,9 @@ Tables = dict[str, pd.DataFrame]
 
 KINDS = {
     "int": pd.api.types.is_integer_dtype,
-    "float": lambda dtype: pd.api.types.is_float_dtype(dtype) or pd.api.types.is_integer_dtype(dtype),
+    "float": lambda dtype: (
+        pd.api.types.is_float_dtype(dtype) or pd.api.types.is_integer_dtype(dtype)
+    ),
     "bool": pd.api.types.is_bool_dtype,
     "time": lambda dtype: isinstance(dtype, pd.DatetimeTZDtype) and str(dtype.tz) == "UTC",
 }
@@ -78,6 +80,22 @@ def require_unique(frame: pd.DataFrame, name: str, keys: list[str]) -> None:
             f"{name}: expected one row per {', '.join(keys)}; {int(twice.sum())} rows are repeats, "
             f"first {first}. Remove them with drop_duplicates({keys}) once you know which to keep"
         )
+
+
+def require_complete(frame: pd.DataFrame, name: str, columns: Iterable[str]) -> None:
+    """Return nothing when none of the columns has a missing value.
+
+    Raises
+    ------
+    ValueError: missing values; the message counts them
+    """
+    for column in columns:
+        missing = int(frame[column].isna().sum())
+        if missing:
+            raise ValueError(
+                f"{name}.{column}: expected no missing values, came {missing} in {len(frame)} "
+                "rows; drop these rows or fill the values first"
+            )
 
 
 def require_tables(tables: Tables, *names: str) -> None:
@@ -145,7 +163,7 @@ def read(folder: Path) -> Tables:
 
 
 def write(tables: Tables, folder: Path) -> None:
-    """Write one parquet file per table and swap the whole folder in by a rename."""
+    """Write one parquet file per table and swap the whole folder in by two renames."""
     folder = Path(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
     fresh = folder.parent / f".{folder.name}.tmp-{os.getpid()}"
@@ -153,8 +171,11 @@ def write(tables: Tables, folder: Path) -> None:
     fresh.mkdir()
     for name, table in tables.items():
         table.to_parquet(fresh / f"{name}.parquet", index=False, compression="zstd")
-    shutil.rmtree(folder, ignore_errors=True)
-    os.replace(fresh, folder)
+    stale = folder.parent / f".{folder.name}.old-{os.getpid()}"
+    if folder.exists():
+        folder.replace(stale)
+    fresh.replace(folder)
+    shutil.rmtree(stale, ignore_errors=True)
 
 
 def write_text(text: str, file: Path) -> None:
@@ -168,4 +189,4 @@ def write_bytes(content: bytes, file: Path) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
     fresh = file.with_name(f".{file.name}.tmp-{os.getpid()}")
     fresh.write_bytes(content)
-    os.replace(fresh, file)
+    fresh.replace(file)

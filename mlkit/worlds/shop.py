@@ -79,15 +79,17 @@ def make_shop(
     rates = rate_per_day * np.exp(rng.normal(-(rate_sd**2) / 2, rate_sd, n_users))
     user, at = _purchases(rng, rates, n_days, naps)
     z = (_level_at(levels, user, at) - LOG_LEVEL) / level_sd
-    transactions = pd.DataFrame({
-        "txn_id": np.arange(len(user), dtype="int64"),
-        "user_id": user.astype("int32"),
-        "event_ts": as_time(at),
-        "ingest_ts": as_time(at + _lag(rng, len(at), late_share, late_hours)),
-        "amount_usd": _baskets(rng, z * level_sd, noise_sd),
-        "category": pd.Categorical.from_codes(_categories(rng, z, category_pull), CATEGORIES),
-        "channel": pd.Categorical.from_codes(_channels(rng, user, n_users), CHANNELS),
-    })
+    transactions = pd.DataFrame(
+        {
+            "txn_id": np.arange(len(user), dtype="int64"),
+            "user_id": user.astype("int32"),
+            "event_ts": as_time(at),
+            "ingest_ts": as_time(at + _lag(rng, len(at), late_share, late_hours)),
+            "amount_usd": _baskets(rng, z * level_sd, noise_sd),
+            "category": pd.Categorical.from_codes(_categories(rng, z, category_pull), CATEGORIES),
+            "channel": pd.Categorical.from_codes(_channels(rng, user, n_users), CHANNELS),
+        }
+    )
     offers, answers = _offers(rng, levels, n_users, n_days, level_sd, label_k, label_delay_days)
     return {
         "users": _users(rng, n_users),
@@ -101,20 +103,22 @@ def make_shop(
 
 def _users(rng: np.random.Generator, n: int) -> pd.DataFrame:
     first, last = rng.integers(0, 10, n), rng.integers(0, 10, n)
-    return pd.DataFrame({
-        "user_id": np.arange(n, dtype="int32"),
-        "email": [
-            f"{FIRST_NAMES[a]}.{LAST_NAMES[b]}{i}@mail.example"
-            for i, (a, b) in enumerate(zip(first, last, strict=True))
-        ],
-        "gender": pd.Categorical.from_codes(rng.integers(0, 2, n), ["F", "M"]),
-        "birth_year": rng.integers(1950, 2007, n).astype("int16"),
-        "signup_ts": as_time(START - rng.integers(0, 365, n) * DAY),
-        "region": rng.integers(0, 12, n).astype("int8"),
-        "income_usd": np.round(np.exp(rng.normal(10.6, 0.5, n)), 0).astype("float32"),
-        "consent": rng.random(n) < 0.8,
-        "deleted_ts": pd.Series(pd.NaT, index=range(n), dtype="datetime64[us, UTC]"),
-    })
+    return pd.DataFrame(
+        {
+            "user_id": np.arange(n, dtype="int32"),
+            "email": [
+                f"{FIRST_NAMES[a]}.{LAST_NAMES[b]}{i}@mail.example"
+                for i, (a, b) in enumerate(zip(first, last, strict=True))
+            ],
+            "gender": pd.Categorical.from_codes(rng.integers(0, 2, n), ["F", "M"]),
+            "birth_year": rng.integers(1950, 2007, n).astype("int16"),
+            "signup_ts": as_time(START - rng.integers(0, 365, n) * DAY),
+            "region": rng.integers(0, 12, n).astype("int8"),
+            "income_usd": np.round(np.exp(rng.normal(10.6, 0.5, n)), 0).astype("float32"),
+            "consent": rng.random(n) < 0.8,
+            "deleted_ts": pd.Series(pd.NaT, index=range(n), dtype="datetime64[us, UTC]"),
+        }
+    )
 
 
 def _naps(
@@ -126,11 +130,13 @@ def _naps(
     user = np.repeat(np.arange(n_users), rng.poisson(onsets, n_users))
     start = rng.uniform(-before, n_days, len(user))
     end = start + rng.exponential(mean_days, len(user))
-    naps = pd.DataFrame({
-        "user_id": user.astype("int32"),
-        "from_ts": _moment(start),
-        "to_ts": _moment(end),
-    })
+    naps = pd.DataFrame(
+        {
+            "user_id": user.astype("int32"),
+            "from_ts": _moment(start),
+            "to_ts": _moment(end),
+        }
+    )
     return naps.sort_values(["user_id", "from_ts"], ignore_index=True)
 
 
@@ -148,10 +154,12 @@ def _levels(
     user = np.repeat(np.arange(n_users), changes + 1)
     day = rng.uniform(0, n_days, len(user))
     day[np.concatenate([[0], np.cumsum(changes + 1)[:-1]])] = 0  # everybody starts somewhere
-    regimes = pd.DataFrame({
-        "user_id": user.astype("int32"),
-        "from_ts": _moment(day),
-    }).sort_values(["user_id", "from_ts"], ignore_index=True)
+    regimes = pd.DataFrame(
+        {
+            "user_id": user.astype("int32"),
+            "from_ts": _moment(day),
+        }
+    ).sort_values(["user_id", "from_ts"], ignore_index=True)
     own = rng.normal(0, level_sd * np.sqrt(1 - base_share), len(regimes))
     return regimes.assign(level=np.round(LOG_LEVEL + base[regimes["user_id"]] + own, 6))
 
@@ -184,7 +192,9 @@ def _purchases(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return user and time (microseconds) of every purchase, ordered by time."""
     user = np.repeat(np.arange(len(rates)), rng.poisson(rates * n_days))
-    second = rng.integers(0, n_days, len(user)) * 86_400 + (rng.beta(3, 2.2, len(user)) * 86_400).astype("int64")
+    second = rng.integers(0, n_days, len(user)) * 86_400 + (
+        rng.beta(3, 2.2, len(user)) * 86_400
+    ).astype("int64")
     at = START + second * SECOND
     awake = ~_asleep(naps, user, at)
     user, at = user[awake], at[awake]
@@ -214,7 +224,9 @@ def _channels(rng: np.random.Generator, user: np.ndarray, n_users: int) -> np.nd
     """Return channel codes: everybody has a favourite and strays now and then."""
     favourite = rng.integers(0, len(CHANNELS), n_users)
     stray = rng.random(len(user)) < 0.3
-    return np.where(stray, rng.integers(0, len(CHANNELS), len(user)), favourite[user]).astype("int8")
+    return np.where(stray, rng.integers(0, len(CHANNELS), len(user)), favourite[user]).astype(
+        "int8"
+    )
 
 
 def _offers(
@@ -238,13 +250,15 @@ def _offers(
     probability = 1 / (1 + np.exp(-label_k * z))
     accepted = rng.random(len(z)) < probability
     known = at + label_delay_days * DAY
-    offers = pd.DataFrame({
-        "offer_id": np.arange(len(user), dtype="int64"),
-        "user_id": user.astype("int32"),
-        "prediction_ts": as_time(at),
-        "accepted": pd.array(accepted, dtype="boolean"),
-        "label_known_ts": as_time(known),
-    })
+    offers = pd.DataFrame(
+        {
+            "offer_id": np.arange(len(user), dtype="int64"),
+            "user_id": user.astype("int32"),
+            "prediction_ts": as_time(at),
+            "accepted": pd.array(accepted, dtype="boolean"),
+            "label_known_ts": as_time(known),
+        }
+    )
     truth = offers[["offer_id", "accepted"]].assign(
         accepted=accepted, probability=np.round(probability, 6)
     )
