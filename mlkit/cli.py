@@ -76,9 +76,9 @@ def reset(
     name: Annotated[str, typer.Argument(help="The notebook, such as 01 or 01_skew.")],
 ) -> None:
     """Put back one notebook under work/ as it was handed out; yours is kept beside it."""
-    from mlkit import notebooks
+    from mlkit import notebooks, workspace
 
-    typer.echo(notebooks.reset(notebooks.find_root(Path.cwd()), name))
+    typer.echo(workspace.reset(notebooks.find_root(Path.cwd()), name))
 
 
 def main() -> None:

@@ -1,12 +1,13 @@
-"""Notebooks: build them from their sources, check them, hand out copies to work in.
+"""Notebooks: build them from their sources, check them, list what is in them.
 
 The sources, `notebooks/src/**/*.py` in percent format, are the only edited form. `build` executes
 them into `notebooks/**/*.ipynb`, with outputs and always the same bytes; `check` names what a
-reader or the strict test run would trip over; `work` hands the learner copies without outputs and
-never overwrites one that the learner has changed; `reset` restores one.
+reader or the strict test run would trip over; `readme` writes the tables of notebooks/README.md.
+The copies that learners work in are made by `mlkit.workspace`.
 """
 
 import argparse
+import ast
 import difflib
 import hashlib
 import json
@@ -18,9 +19,12 @@ import sys
 import tempfile
 from collections import Counter
 from collections.abc import Iterator
-from itertools import count, zip_longest
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any, NoReturn
+
+from mlkit.lineage import parse
+from mlkit.tables import write_text
 
 MAX_CELLS, MAX_LINES, TIMEOUT_SECONDS = 32, 15, 120
 METADATA = {
@@ -67,8 +71,8 @@ def build(root: Path, names: list[str] | None = None) -> list[Path]:
     from rich.console import Console
     from rich.progress import track
 
-    known = _names(root / "notebooks/src", ".py")
-    chosen = [_find(name, known) for name in names or known]
+    known = names_below(root / "notebooks/src", ".py")
+    chosen = [find(name, known) for name in names or known]
     bar = track(chosen, description="notebooks", console=Console(stderr=True))
     return [_build_one(root, name) for name in bar]
 
@@ -111,7 +115,7 @@ def _build_one(root: Path, name: str) -> Path:
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as home:
         variables = {**os.environ, **environment(Path(home))}
         _execute(notebook, target.parent, variables, source.relative_to(root).as_posix())
-    _write(target, notebook)
+    write_notebook(target, notebook)
     return target
 
 
@@ -158,7 +162,7 @@ def _explain(source: str, error: Any) -> str:
     return f"{line}: " + f"{error.ename}: {error.evalue}".splitlines()[0]
 
 
-def _write(path: Path, notebook: Any) -> None:
+def write_notebook(path: Path, notebook: Any) -> None:
     import nbformat
 
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -173,8 +177,8 @@ def _write(path: Path, notebook: Any) -> None:
 
 def check(root: Path) -> list[str]:
     """Problems of the project's notebooks, one line each with file and cell; none means clean."""
-    sources = _names(root / "notebooks/src", ".py")
-    notebooks = _names(root / "notebooks", ".ipynb")
+    sources = names_below(root / "notebooks/src", ".py")
+    notebooks = names_below(root / "notebooks", ".ipynb")
     problems = [] if sources else ["notebooks/src: no sources"]
     for name in sorted({*sources, *notebooks}):
         if name not in notebooks:
@@ -272,40 +276,63 @@ def _private(root: Path) -> re.Pattern[str]:
     return re.compile(rf"(?<![\w.~/-])(?:(?:{whole})(?![\w-])|{homes})")
 
 
-# Copies to work in
+# The tables of notebooks/README.md
 
 
-def work(root: Path) -> list[str]:
-    """Messages, one line each, on newer notebooks laid beside copies that the learner has changed.
+def readme(root: Path) -> str:
+    """Return notebooks/README.md: what to read, and where the deliberately wrong code is."""
+    lessons = [
+        f"| [{name}]({name}.ipynb) | {_title(root / 'notebooks/src' / f'{name}.py')} |"
+        for name in names_below(root / "notebooks/src", ".py")
+    ]
+    wrong = [
+        f"| `{path.relative_to(root).as_posix()}` | `{name}` | {says} |"
+        for path in sorted((root / "mlkit").rglob("*.py"))
+        for name, says in _wrong_functions(path)
+    ]
+    return "\n".join(
+        [
+            "# Notebooks",
+            "",
+            "Made by `python -m mlkit.notebooks readme`; a test keeps it so. The sources in `src/` are",
+            "the only edited form: see CONTRIBUTING.md. Work in the copies that `make lab` opens.",
+            "",
+            "| notebook | question |",
+            "|---|---|",
+            *lessons,
+            "",
+            "## Deliberately wrong code",
+            "",
+            "Faults live in functions named `inject*`, checks that miss them in `naive_*`, nowhere else.",
+            "",
+            "| module | function | what it does |",
+            "|---|---|---|",
+            *wrong,
+            "",
+        ]
+    )
 
-    Every notebook is copied to `work/notebooks` without outputs. A copy whose cells are as they
-    were handed out follows the project; a changed one is never overwritten.
-    """
-    handed = _read_manifest(root)
-    names = _names(root / "notebooks", ".ipynb")
-    messages = [message for name in names for message in _hand_out(root, name, handed)]
-    _write_manifest(root, handed)
-    return messages
+
+def write_readme(root: Path) -> list[str]:
+    """Return the path of notebooks/README.md after writing it."""
+    write_text(readme(root), root / "notebooks/README.md")
+    return ["notebooks/README.md"]
 
 
-def reset(root: Path, name: str) -> str:
-    """The message after one working copy is as the project's again; a changed one is kept.
+def _title(source: Path) -> str:
+    return re.findall(r"^# # (?:\w+ · )?(.+)$", source.read_text(encoding="utf-8"), re.MULTILINE)[0]
 
-    Raises
-    ------
-    ValueError: a name that no notebook has.
-    """
-    name = _find(name, _names(root / "notebooks", ".ipynb"))
-    key, handed = f"{name}.ipynb", _read_manifest(root)
-    source, mine = root / "notebooks" / key, root / "work/notebooks" / key
-    message = f"work/notebooks/{key} is as new"
-    if not _untouched(mine, handed.get(key)) and fingerprint(mine) != fingerprint(source):
-        beside = (mine.parent / Path(other).name for other in _beside(name, "mine"))
-        kept = mine.rename(next(path for path in beside if not path.exists()))
-        message += f"; your version is {kept.name}"
-    handed[key] = _copy_without_outputs(source, mine)
-    _write_manifest(root, handed)
-    return message
+
+def _wrong_functions(path: Path) -> list[tuple[str, str]]:
+    functions = [node for node in parse(path).body if isinstance(node, ast.FunctionDef)]
+    return [
+        (node.name, (ast.get_docstring(node) or "").split("\n")[0])
+        for node in functions
+        if node.name.startswith(("inject", "naive_")) and path.name != "stages.py"
+    ]
+
+
+# Names and the command line
 
 
 def fingerprint(path: Path) -> str | None:
@@ -322,65 +349,14 @@ def fingerprint(path: Path) -> str | None:
     return hashlib.sha256(json.dumps(filled).encode()).hexdigest()
 
 
-def _hand_out(root: Path, name: str, handed: dict[str, str | None]) -> Iterator[str]:
-    key, copies = f"{name}.ipynb", root / "work/notebooks"
-    source, before = root / "notebooks" / key, handed.get(key)
-    newest, current = fingerprint(source), fingerprint(copies / key)
-    if _untouched(copies / key, before):
-        if current != newest:
-            _copy_without_outputs(source, copies / key)
-    elif newest not in (current, before):
-        others = _beside(name, "new")
-        beside = next(new for new in others if _untouched(copies / new, handed.get(new)))
-        handed[beside] = _copy_without_outputs(source, copies / beside)
-        yield f"work/notebooks/{key} has your changes and stays; the newer one is {beside}"
-    handed[key] = newest
-
-
-def _untouched(path: Path, handed: str | None) -> bool:
-    return not path.exists() or (handed is not None and fingerprint(path) == handed)
-
-
-def _beside(name: str, word: str) -> Iterator[str]:
-    yield f"{name}.{word}.ipynb"
-    yield from (f"{name}.{word}-{number}.ipynb" for number in count(2))
-
-
-def _copy_without_outputs(source: Path, target: Path) -> str | None:
-    import nbformat
-
-    notebook = nbformat.read(source, as_version=4)
-    for cell in notebook.cells:
-        if cell.cell_type == "code":
-            cell.outputs, cell.execution_count = [], None
-    _write(target, notebook)
-    return fingerprint(target)
-
-
-def _read_manifest(root: Path) -> dict[str, str | None]:
-    try:
-        return dict(json.loads((root / "work/.manifest.json").read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError):  # lost: every copy that differs counts as changed
-        return {}
-
-
-def _write_manifest(root: Path, handed: dict[str, str | None]) -> None:
-    text = json.dumps(handed, indent=1, sort_keys=True) + "\n"
-    (root / "work").mkdir(exist_ok=True)
-    (root / "work/.manifest.json").write_text(text, encoding="utf-8", newline="\n")
-
-
-# Names and the command line
-
-
-def _names(folder: Path, suffix: str) -> list[str]:
+def names_below(folder: Path, suffix: str) -> list[str]:
     """Relative names without suffix of all files below `folder`, hidden ones left out."""
     paths = [path.relative_to(folder) for path in folder.rglob(f"*{suffix}")]
     seen = [path for path in paths if not any(part.startswith(".") for part in path.parts)]
     return sorted(path.with_suffix("").as_posix() for path in seen)
 
 
-def _find(name: str, known: list[str]) -> str:
+def find(name: str, known: list[str]) -> str:
     """The known name meant by '01', '01_skew' or 'exercises/ex1'; the one nearest to the top."""
     stems = {each: each.rpartition("/")[2] for each in known}
     keys = {each: (each, stem, stem.partition("_")[0]) for each, stem in stems.items()}
@@ -399,26 +375,39 @@ class _Parser(argparse.ArgumentParser):
 
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="python -m mlkit.notebooks", description=(__doc__ or "").split("\n")[0])
-    verbs = parser.add_subparsers(dest="verb", required=True, metavar="build|check|work|reset")
-    verb = verbs.add_parser("build", help="execute the sources and write notebooks with outputs")
-    verb.add_argument("names", nargs="*", metavar="NAME", help="01, 01_skew or ex1; default: all")
-    verbs.add_parser("check", help="print what is wrong with the notebooks; status 1 if anything")
-    verbs.add_parser("work", help="copy the notebooks without outputs to work/, keeping changes")
-    verb = verbs.add_parser("reset", help="restore one working copy, keeping the changed one")
-    verb.add_argument("name", metavar="NAME", help="01, 01_skew or ex1")
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="|".join(VERBS))
+    for name, help_text in VERBS.items():
+        verb = verbs.add_parser(name, help=help_text)
+        if name == "build":
+            verb.add_argument("names", nargs="*", metavar="NAME", help="01, 01_skew; default: all")
+        if name == "reset":
+            verb.add_argument("name", metavar="NAME", help="01, 01_skew or ex1")
     return parser
 
 
+VERBS = {
+    "build": "execute the sources and write notebooks with outputs",
+    "check": "print what is wrong with the notebooks; status 1 if anything",
+    "readme": "write the tables of notebooks/README.md",
+    "work": "copy the notebooks without outputs to work/, keeping changes",
+    "reset": "restore one working copy, keeping the changed one",
+}
+
+
 def _perform(asked: argparse.Namespace, root: Path) -> list[str]:
+    from mlkit import workspace
+
     if asked.verb == "build":
         return [path.relative_to(root).as_posix() for path in build(root, asked.names)]
     if asked.verb == "reset":
-        return [reset(root, asked.name)]
-    return check(root) if asked.verb == "check" else work(root)
+        return [workspace.reset(root, asked.name)]
+    if asked.verb == "readme":
+        return write_readme(root)
+    return check(root) if asked.verb == "check" else workspace.work(root)
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """The exit status: 0, 1 when `check` found problems, 2 after an error."""
+    """Return the exit status: 0, 1 when `check` found problems, 2 after an error."""
     asked = _parser().parse_args(arguments)
     try:
         lines = _perform(asked, find_root(Path.cwd()))

@@ -257,13 +257,14 @@ h2 { margin: 2.25rem 0 .5rem; font-size: 1.05rem; font-weight: 650; }
 p { max-width: 44rem; margin: .3rem 0; overflow-wrap: anywhere; }
 .word { margin: 0; font-weight: 700; letter-spacing: .08em; text-transform: uppercase; }
 .failed { color: var(--failed); }
+b.passed { font-weight: 500; }
 .passed { color: var(--passed); }
 dl { display: flex; flex-wrap: wrap; gap: .5rem 2rem; margin: 0; }
 dt { color: var(--quiet); font-size: .85rem; }
 dd { margin: 0; overflow-wrap: anywhere; }
 .wide { overflow-x: auto; }
 table { border-collapse: collapse; font-size: .9rem; font-variant-numeric: tabular-nums; }
-th, td { padding: .5rem 1.2rem .5rem 0; border-bottom: 1px solid var(--line); text-align: left;
+th, td { padding: .5rem .9rem .5rem 0; border-bottom: 1px solid var(--line); text-align: left;
   vertical-align: top; white-space: nowrap; }
 thead th { color: var(--quiet); font-weight: 500; vertical-align: bottom; white-space: normal; }
 tbody th { font-weight: 600; }
