@@ -233,12 +233,14 @@ def lab(extra: list) -> int:
     env = dict(prepare(), MLKIT_HOME=str(ROOT / ".mlkit"))
     del env["MPLBACKEND"]
     status = run(["python", "-m", "mlkit.notebooks", "work"], env)
-    first = sorted((ROOT / "work" / "notebooks").glob("*.ipynb"))[:1]
+    lessons = sorted((ROOT / "work" / "notebooks").glob("*.ipynb"))
     options = ["--ServerApp.ip=127.0.0.1", f"--ServerApp.root_dir={ROOT / 'work'}"]
-    options.append("--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate")
+    options += ["--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate"]
+    options += ["--LabApp.news_url=None"]
+    options += [f"--LabApp.default_url=/lab/tree/notebooks/{path.name}" for path in lessons[:1]]
     if os.name == "posix" and os.geteuid() == 0:
         options.append("--allow-root")
-    return status or run(["jupyter", "lab", *map(str, first), *options, *extra], env)
+    return status or run(["jupyter", "lab", *options, *extra], env)
 
 
 def notebooks(extra: list) -> int:

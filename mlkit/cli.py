@@ -54,6 +54,7 @@ def claims(
 @app.command()
 def scores() -> None:
     """Print what `dvc repro` found: one line for each challenge and state of its tables."""
+    from rich import box
     from rich.console import Console
     from rich.table import Table
 
@@ -61,12 +62,13 @@ def scores() -> None:
     if not files:
         raise FileNotFoundError("data/*/score.json: no scores yet; make them with `make repro`")
     table = Table(
-        "challenge", "tables", "offline", "honest", "production", "usual check", "good check"
+        *"challenge tables offline honest production".split(), "usual check", "good check"
     )
+    table.box = box.SIMPLE
     for file in files:
         for state, row in json.loads(file.read_text(encoding="utf-8")).items():
             numbers = [f"{row[key]:.3f}" for key in ("offline", "honest", "production")]
-            checks = ["finds a fault" if row[key] else "passes" for key in ("naive_found", "found")]
+            checks = ["fires" if row[key] else "passes" for key in ("naive_found", "found")]
             table.add_row(file.parent.name, state, *numbers, *checks)
     Console().print(table)
 

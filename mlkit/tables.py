@@ -166,12 +166,12 @@ def write(tables: Tables, folder: Path) -> None:
     """Write one parquet file per table and swap the whole folder in by two renames."""
     folder = Path(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
-    fresh = folder.parent / f".{folder.name}.tmp-{os.getpid()}"
-    shutil.rmtree(fresh, ignore_errors=True)
+    fresh, stale = (folder.parent / f".{folder.name}.{x}-{os.getpid()}" for x in ("tmp", "old"))
+    for leftover in (fresh, stale):
+        shutil.rmtree(leftover, ignore_errors=True)
     fresh.mkdir()
     for name, table in tables.items():
         table.to_parquet(fresh / f"{name}.parquet", index=False, compression="zstd")
-    stale = folder.parent / f".{folder.name}.old-{os.getpid()}"
     if folder.exists():
         folder.replace(stale)
     fresh.replace(folder)

@@ -93,7 +93,8 @@ def alike(sides: Sides, name: str, *, key: bool) -> Sides:
     ValueError: times on one side only, a time zone on one side only, or ids that never match
     """
     left, right = (_plain(side, key) for side in sides)
-    sides = _times((_typed_like(left, right), _typed_like(right, left)), name)
+    left = _typed_like(left, right)
+    sides = _times((left, _typed_like(right, left)), name)
     return _ids(sides, name) if key else sides
 
 

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 import typer
 from rich.box import Box
+from rich.cells import cell_len
 from rich.console import Console
 from rich.padding import Padding
 from rich.table import Table
@@ -157,7 +158,7 @@ def _text_table(frame: pd.DataFrame) -> Table:
     table = Table(box=RULED, pad_edge=False)
     rows = [[shown(value) for value in row] for row in frame.itertuples(index=False)]
     for head, *cells in zip(map(shown, frame.columns), *rows, strict=True):
-        width = max(map(len, [*cells, *head.split()]))  # a long head wraps, values do not
+        width = max(map(cell_len, [*cells, *head.split()]))  # a long head wraps, values do not
         table.add_column(head, overflow="fold", max_width=width, no_wrap=not table.columns)
     for row in rows:
         table.add_row(*row)
