@@ -278,6 +278,25 @@ def _private(root: Path) -> re.Pattern[str]:
 
 # The tables of notebooks/README.md
 
+README = """\
+# Notebooks
+
+Made by `python -m mlkit.notebooks readme`; a test keeps it so. The sources in `src/` are the only
+edited form: see CONTRIBUTING.md. Work in the copies that `make lab` opens.
+
+| notebook | question |
+|---|---|
+{lessons}
+
+## Deliberately wrong code
+
+Faults live in functions named `inject*`, checks that miss them in `naive_*`, nowhere else.
+
+| module | function | what it does |
+|---|---|---|
+{wrong}
+"""
+
 
 def readme(root: Path) -> str:
     """Return notebooks/README.md: what to read, and where the deliberately wrong code is."""
@@ -290,27 +309,7 @@ def readme(root: Path) -> str:
         for path in sorted((root / "mlkit").rglob("*.py"))
         for name, says in _wrong_functions(path)
     ]
-    return "\n".join(
-        [
-            "# Notebooks",
-            "",
-            "Made by `python -m mlkit.notebooks readme`; a test keeps it so. The sources in `src/` are",
-            "the only edited form: see CONTRIBUTING.md. Work in the copies that `make lab` opens.",
-            "",
-            "| notebook | question |",
-            "|---|---|",
-            *lessons,
-            "",
-            "## Deliberately wrong code",
-            "",
-            "Faults live in functions named `inject*`, checks that miss them in `naive_*`, nowhere else.",
-            "",
-            "| module | function | what it does |",
-            "|---|---|---|",
-            *wrong,
-            "",
-        ]
-    )
+    return README.format(lessons="\n".join(lessons), wrong="\n".join(wrong))
 
 
 def write_readme(root: Path) -> list[str]:
