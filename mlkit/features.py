@@ -7,6 +7,7 @@ squares; windows are subtractions; ties in time are broken by txn_id.
 """
 
 import contextlib
+import functools
 import sqlite3
 from collections.abc import Mapping
 from typing import Literal
@@ -143,7 +144,7 @@ def run_sql(
     ValueError: another engine than duckdb or sqlite
     """
     if engine == "duckdb":
-        with duckdb.connect(config={"threads": 1}) as con:
+        with _warehouse().cursor() as con:
             for name, frame in frames.items():
                 con.register(name, frame)
             return con.execute(sql).df()
@@ -155,3 +156,9 @@ def run_sql(
                     lite.execute(f"CREATE INDEX {name}_user ON {name} (user_id)")
             return pd.read_sql_query(sql, lite)
     raise ValueError(f"engine = {engine!r}: expected 'duckdb' or 'sqlite'")
+
+
+@functools.cache
+def _warehouse() -> duckdb.DuckDBPyConnection:
+    """One empty database for the whole process; each query gets a cursor of its own."""
+    return duckdb.connect(config={"threads": 1})

@@ -19,7 +19,6 @@ from mlkit.features import FEATURES, asof_features
 from mlkit.params import maker
 from mlkit.tables import Tables, require, require_tables, require_unique, write_bytes
 
-NUMBERS = [name for name in FEATURES if name != "last_category"]
 TRAIN_SHARE, VALIDATE_SHARE = 0.50, 0.70  # of the time between first and last offer
 THRESHOLD = 0.5
 TRUSTED = ["numpy.dtype"]  # besides what skops trusts by itself
@@ -82,19 +81,18 @@ def periods(offers: pd.DataFrame) -> pd.Series:
 
 
 def plain_model() -> Any:
-    """Return an unfitted scikit-learn pipeline: logs, median for missing, one-hot, logistic."""
-    from sklearn.compose import make_column_transformer
+    """Return an unfitted scikit-learn pipeline: logs, medians for missing, scaled, logistic."""
     from sklearn.impute import SimpleImputer
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
+    from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
-    numbers = make_pipeline(
-        FunctionTransformer(np.log1p), SimpleImputer(strategy="median"), StandardScaler()
+    return make_pipeline(
+        FunctionTransformer(np.log1p),
+        SimpleImputer(strategy="median"),
+        StandardScaler(),
+        LogisticRegression(solver="newton-cholesky"),
     )
-    categories = OneHotEncoder(handle_unknown="ignore", sparse_output=False)
-    columns = make_column_transformer((numbers, NUMBERS), (categories, ["last_category"]))
-    return make_pipeline(columns, LogisticRegression(solver="newton-cholesky"))
 
 
 def fit(tables: Tables) -> Any:
@@ -114,9 +112,8 @@ def fit(tables: Tables) -> Any:
             f"training: expected accepted and refused offers, came {len(y)} of one kind"
         )
     model = plain_model().fit(X, y)
-    columns, logistic = model[0], model[-1]
-    scaler = columns.named_transformers_["pipeline"][-1]
-    for part, names in ((logistic, ("coef_", "intercept_")), (scaler, ("mean_", "scale_", "var_"))):
+    scaler, logistic = model[-2:]
+    for part, names in ((scaler, ("mean_", "scale_", "var_")), (logistic, ("coef_", "intercept_"))):
         for name in names:
             setattr(part, name, np.round(getattr(part, name), 10))
     return model

@@ -305,74 +305,95 @@ def parity(
             f"on = {on}, features = {features}: expected a column or more in each, none in both"
         )
     columns = dict.fromkeys([*on, *features], "any")
-    for frame, name in ((served, "served"), (recomputed, "recomputed")):
-        require(frame, name, columns)
-        require_unique(frame, name, on)
-    require(served, "served", {time: "any"} if time else {})
-    extra = [time] if time and time not in [*on, *features] else []
-    both = _pair(served[[*on, *features, *extra]], recomputed[[*on, *features]], on)
-    paired = both[both["_merge"] == "both"]
-    if paired.empty:
-        raise ValueError(
-            f"served and recomputed share no key {on}: {_first_keys(served, recomputed, on)}"
-        )
-    lonely = 1 - len(paired) / len(both)
-    coverage = {"check": "coverage", "subject": ", ".join(on), "value": lonely}
-    rows = [coverage, *(_compare(paired, feature, time, rtol) for feature in features)]
-    table = pd.DataFrame(rows).assign(limit=max_share)
+    require(served, "served", {**columns, **({time: "any"} if time else {})})
+    require(recomputed, "recomputed", columns)
+    ours, theirs = paired(served, recomputed, on=on)
+    lonely = 1 - len(ours) / (len(served) + len(recomputed) - len(ours))
+    when = ours[time] if time else None
+    rows = [{"check": "coverage", "subject": ", ".join(on), "value": lonely}]
+    rows += [_compare(ours[name], theirs[name], when, rtol=rtol) for name in features]
+    table = pd.DataFrame(rows).assign(limit=max_share, pairs=len(ours))
     table["failed"] = table["value"] > max_share
-    table["pairs"] = len(paired)
     return table[["check", "subject", "value", "limit", "failed", *DETAILS]]
 
 
-def _pair(served: pd.DataFrame, recomputed: pd.DataFrame, on: list[str]) -> pd.DataFrame:
-    try:
-        return served.merge(recomputed, "outer", on, suffixes=("", "_recomputed"), indicator=True)
-    except ValueError as error:
-        kinds = [frame[on].dtypes.astype(str).to_dict() for frame in (served, recomputed)]
-        raise TypeError(
-            f"keys do not fit: served has {kinds[0]}, recomputed {kinds[1]}; "
-            "cast both to one type, times with pd.to_datetime(..., utc=True)"
-        ) from error
+def paired(
+    served: pd.DataFrame, recomputed: pd.DataFrame, *, on: list[str]
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return the rows of both tables whose keys are in both, side by side in the served order.
+
+    Raises
+    ------
+    ValueError: repeated keys, or no key in common
+    """
+    for frame, name in ((served, "served"), (recomputed, "recomputed")):
+        require_unique(frame, name, on)
+    ours, theirs = (
+        pd.MultiIndex.from_frame(frame[on]) if len(on) > 1 else pd.Index(frame[on[0]])
+        for frame in (served, recomputed)
+    )
+    at = theirs.get_indexer(ours)
+    if (at < 0).all():
+        first = [frame[on].iloc[0].to_dict() for frame in (served, recomputed)]
+        raise ValueError(
+            f"served and recomputed share no key {on}: one begins with {first[0]}, the other with "
+            f"{first[1]}. Same ids, same time zone?"
+        )
+    return (
+        served[at >= 0].reset_index(drop=True),
+        recomputed.iloc[at[at >= 0]].reset_index(drop=True),
+    )
 
 
-def _compare(paired: pd.DataFrame, feature: str, time: str | None, rtol: float) -> dict[str, Any]:
-    served, truth = paired[feature], paired[f"{feature}_recomputed"]
+def unequal(served: pd.Series, truth: pd.Series, *, rtol: float) -> np.ndarray:
+    """Return which of two paired columns' values differ, shape (n,), bool.
+
+    Numbers differ by more than `rtol` of the truth, anything else by its text; a missing value
+    equals a missing value and nothing else.
+
+    Raises
+    ------
+    TypeError: numbers on one side only
+    """
     numeric = [pd.api.types.is_numeric_dtype(side.dtype) for side in (served, truth)]
     if numeric[0] != numeric[1]:
         raise TypeError(
-            f"{feature}: served is {served.dtype}, recomputed is {truth.dtype}; expected one kind"
+            f"{truth.name}: served is {served.dtype}, recomputed is {truth.dtype}; "
+            f"expected one kind"
         )
-    compare = _unequal_numbers if numeric[0] else _unequal_labels
-    unequal, gap = compare(served, truth, rtol)
+    if numeric[0]:
+        a, b = _floats(served), _floats(truth)
+        return ~np.isclose(a, b, rtol=rtol, atol=1e-12, equal_nan=True)
+    differ = (served.astype("string") != truth.astype("string")).fillna(False).to_numpy(bool)
+    return differ | (served.isna() != truth.isna()).to_numpy()
+
+
+def _compare(
+    served: pd.Series, truth: pd.Series, when: pd.Series | None, *, rtol: float
+) -> dict[str, Any]:
+    wrong = unequal(served, truth, rtol=rtol)
     return {
         "check": "parity",
-        "subject": feature,
-        "value": float(unequal.mean()),
-        "gap": gap,
+        "subject": truth.name,
+        "value": float(wrong.mean()),
+        "gap": _typical_gap(served[wrong], truth[wrong]),
         "missing": float((served.isna() != truth.isna()).mean()),
-        "first": paired.loc[unequal, time].min() if time and unequal.any() else pd.NaT,
+        "first": when[wrong].min() if when is not None and wrong.any() else pd.NaT,
     }
 
 
-def _unequal_numbers(served: pd.Series, truth: pd.Series, rtol: float) -> tuple[np.ndarray, float]:
-    """Return which pairs differ, and the median relative difference of those with two numbers."""
-    a, b = (side.to_numpy("float64", na_value=np.nan) for side in (served, truth))
-    unequal = ~np.isclose(a, b, rtol=rtol, atol=1e-12, equal_nan=True)
-    known = unequal & np.isfinite(a) & np.isfinite(b)
+def _typical_gap(served: pd.Series, truth: pd.Series) -> float:
+    """Return the median relative difference of the pairs with two finite numbers, else NaN."""
+    if not pd.api.types.is_numeric_dtype(truth.dtype):
+        return np.nan
+    a, b = _floats(served), _floats(truth)
+    known = np.isfinite(a) & np.isfinite(b)
     gaps = np.abs(a[known] - b[known]) / np.maximum(np.abs(b[known]), 1e-12)
-    return unequal, float(np.median(gaps)) if known.any() else np.nan
+    return float(np.median(gaps)) if known.any() else np.nan
 
 
-def _unequal_labels(served: pd.Series, truth: pd.Series, rtol: float) -> tuple[np.ndarray, float]:
-    """Return which pairs differ as text; there is no distance between labels."""
-    differ = (served.astype("string") != truth.astype("string")).fillna(False).to_numpy(bool)
-    return differ | (served.isna() != truth.isna()).to_numpy(), np.nan
-
-
-def _first_keys(served: pd.DataFrame, recomputed: pd.DataFrame, on: list[str]) -> str:
-    first = [frame[on].iloc[0].to_dict() for frame in (served, recomputed)]
-    return f"served begins with {first[0]}, recomputed with {first[1]}. Same ids, same time zone?"
+def _floats(side: pd.Series) -> np.ndarray:
+    return side.to_numpy("float64", na_value=np.nan)
 
 
 def findings(check: str, values: pd.Series, limit: float) -> pd.DataFrame:

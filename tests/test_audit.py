@@ -306,6 +306,18 @@ def test_files_without_a_common_feature_are_refused():
     assert "nothing to compare" in message
 
 
+@pytest.mark.parametrize("name", ["_merge", "amount_recomputed", "0"])
+def test_no_column_name_is_special(name):
+    result = run(table(**{name: 1}), table(**{name: 2}))
+    assert result.exit_code == 1 and name in result.stdout
+
+
+def test_a_day_that_is_not_in_the_calendar_is_quoted():
+    message = refused(run(save(table(ts="2025-13-45T00:00Z"), "a.csv"), table()))
+    assert "served.ts: expected times such as" in message
+    assert "2025-13-45" in message
+
+
 def test_repeated_keys_are_counted():
     message = refused(run(table(), pd.concat([table(), table()[:3]])))
     assert "recomputed: expected one row per user_id, ts; 3 rows are repeats" in message
@@ -313,7 +325,7 @@ def test_repeated_keys_are_counted():
 
 def test_keys_without_a_match_are_shown_from_both_sides():
     message = refused(run(table(user_id=range(1000, 1000 + N)), table(), on="user_id"))
-    assert re.search(r"share no key.*1000.*recomputed with {'user_id': 0}", message)
+    assert re.search(r"share no key.*1000.*the other with {'user_id': 0}", message)
 
 
 def test_missing_keys_are_counted():
@@ -574,7 +586,8 @@ def test_shares_are_written_as_percentages(value, words):
 
 
 def test_help_shows_examples_and_statuses():
-    text = CliRunner().invoke(audit.app, ["skew", "--help"]).stdout
+    coloured = CliRunner().invoke(audit.app, ["skew", "--help"]).stdout
+    text = " ".join(re.sub(r"\x1b\[[0-9;]*m", "", coloured).split())
     assert "mlkit audit skew --served log.parquet" in text
     assert "Exit status: 0" in text
 

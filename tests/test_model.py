@@ -154,14 +154,15 @@ def test_production_is_the_share_of_right_decisions(shop):
 
 def test_offline_looks_at_the_training_path_only(shop):
     nonsense = {**shop, "served": shop["served"].assign(avg_amount=0.0)}
-    before, after = model.performance(shop), model.performance(nonsense)
+    before, after = (model.performance(model.log_decisions(world)) for world in (shop, nonsense))
     assert after["offline"] == before["offline"]
     assert after["production"] < before["production"] - 0.05
 
 
-def test_performance_needs_the_truth(shop):
-    with pytest.raises(KeyError, match="lacks 'truth_offers'"):
-        model.performance(without_truth(shop))
+@pytest.mark.parametrize("table", ["truth_offers", "decisions", "training", "offers"])
+def test_performance_names_the_table_it_lacks(shop, table):
+    with pytest.raises(KeyError, match=f"lacks '{table}'"):
+        model.performance({name: frame for name, frame in shop.items() if name != table})
 
 
 # --- what is refused ------------------------------------------------------------------------------

@@ -16,6 +16,25 @@ Html = Annotated[Path | None, typer.Option("--html", help="Write the report as a
 Json = Annotated[Path | None, typer.Option("--json", help="Write the findings as JSON as well.")]
 
 
+Served = Annotated[
+    Path, typer.Option(help="Features as the model was asked with: .parquet, .csv or .csv.gz.")
+]
+Recomputed = Annotated[
+    Path, typer.Option(help="The same features as the training path computes them.")
+]
+Keys = Annotated[
+    list[str], typer.Option(help="Key columns, comma separated or repeated: user_id,ts.")
+]
+Features = Annotated[
+    list[str] | None, typer.Option(help="Columns to compare; default: all that both have.")
+]
+Time = Annotated[str | None, typer.Option(help="Column that dates a disagreement; default: a key.")]
+Tolerance = Annotated[float, typer.Option(help="Largest relative difference that counts as equal.")]
+MaxShare = Annotated[
+    float, typer.Option(help="Share of unequal pairs above which a feature fails.")
+]
+
+
 @app.callback()
 def audit() -> None:
     """Keep the commands by their names, be there one or many."""
@@ -25,27 +44,13 @@ def audit() -> None:
     epilog="Exit status: 0 all passed, 1 at least one finding, 2 bad input (no file is touched)."
 )
 def skew(
-    served: Annotated[
-        Path, typer.Option(help="Features as the model was asked with: .parquet, .csv or .csv.gz.")
-    ],
-    recomputed: Annotated[
-        Path, typer.Option(help="The same features as the training path computes them.")
-    ],
-    on: Annotated[
-        list[str], typer.Option(help="Key columns, comma separated or repeated: user_id,ts.")
-    ],
-    features: Annotated[
-        list[str] | None, typer.Option(help="Columns to compare; default: all that both have.")
-    ] = None,
-    time: Annotated[
-        str | None, typer.Option(help="Column that dates a disagreement; default: a key.")
-    ] = None,
-    rtol: Annotated[
-        float, typer.Option(help="Largest relative difference that counts as equal.")
-    ] = 0.01,
-    max_share: Annotated[
-        float, typer.Option(help="Share of unequal pairs above which a feature fails.")
-    ] = 0.01,
+    served: Served,
+    recomputed: Recomputed,
+    on: Keys,
+    features: Features = None,
+    time: Time = None,
+    rtol: Tolerance = 0.01,
+    max_share: MaxShare = 0.01,
     html: Html = None,
     json_file: Json = None,
 ) -> None:
@@ -62,14 +67,14 @@ def skew(
     from mlkit.audit.report import conclude
     from mlkit.audit.skew import skew_report
 
+    files = (served, recomputed)
     make = partial(
         skew_report,
-        served,
-        recomputed,
+        files,
         on=names(on),
         features=names(features),
         time=time,
         rtol=rtol,
         max_share=max_share,
     )
-    raise typer.Exit(conclude("skew", make, inputs=[served, recomputed], html=html, json=json_file))
+    raise typer.Exit(conclude("skew", make, inputs=files, html=html, json=json_file))

@@ -162,8 +162,10 @@ def as_times(column: pd.Series, name: str) -> pd.Series:
         try:
             column = pd.to_datetime(column, format="ISO8601", utc=bool(zoned.any()))
         except (ValueError, TypeError) as error:
-            example = "2025-01-31T12:00:00Z"
-            raise ValueError(f"{name}: expected times such as {example}: {error}") from error
+            reason = str(error).split(". ")[0]
+            raise ValueError(
+                f"{name}: expected times such as 2025-01-31T12:00:00Z; {reason}"
+            ) from error
     return column if column.dt.tz is None else column.dt.tz_convert("UTC")
 
 

@@ -4,7 +4,7 @@ import io
 import json as jsonlib
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from html import escape
 from pathlib import Path
@@ -50,7 +50,7 @@ def conclude(
     check: str,
     make: Callable[[], Report],
     *,
-    inputs: list[Path],
+    inputs: Iterable[Path],
     html: Path | None = None,
     json: Path | None = None,
 ) -> int:
@@ -79,7 +79,7 @@ def sentence(error: Exception) -> str:
     return shown(" ".join(str(message).split()))
 
 
-def _require_targets(targets: list[Path], inputs: list[Path]) -> None:
+def _require_targets(targets: list[Path], inputs: Iterable[Path]) -> None:
     taken = [file.resolve() for file in inputs]
     for file in targets:
         if file.resolve() in taken:

@@ -10,7 +10,7 @@ from pandas.api.types import is_datetime64_any_dtype, is_numeric_dtype
 
 from mlkit.audit.files import SIDES, Sides, alike, as_times, read_table, require_keys
 from mlkit.audit.report import Report, sentence, share, shown
-from mlkit.skew import parity
+from mlkit.skew import paired, parity, unequal
 from mlkit.stats import share_interval
 from mlkit.tables import require
 
@@ -34,8 +34,7 @@ Files = tuple[Path, Path]
 
 
 def skew_report(
-    served: Path,
-    recomputed: Path,
+    files: Files,
     *,
     on: list[str],
     features: list[str] | None = None,
@@ -47,10 +46,10 @@ def skew_report(
 
     Parameters
     ----------
-    served, recomputed: parquet or CSV, one row per key
+    files: features as served, and as recomputed; parquet or CSV, one row per key
     on: the key columns
     features: columns to compare; by default all that both files have, but keys and `time`
-    time: column of `served` that dates disagreements; by default the first key that is a time
+    time: served column that dates disagreements; by default the first key that is a time
     rtol, max_share: see `mlkit.skew.parity`
 
     Raises
@@ -58,7 +57,6 @@ def skew_report(
     FileNotFoundError, KeyError, ValueError: a file, a column or an option is wrong; the message
         says which, what was expected and what came
     """
-    files = (served, recomputed)
     tables = _read(files, on, features or [], time)
     compared = _features(tables, on, features, time)
     options = {"rtol": rtol, "max_share": max_share}
@@ -67,7 +65,7 @@ def skew_report(
         time = time or next((c for c in on if is_datetime64_any_dtype(sides[0][c].dtype)), None)
         found = parity(*sides, on=on, features=compared, time=time, **options)
     except (KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"{served} against {recomputed}: {sentence(error)}") from error
+        raise ValueError(f"{files[0]} against {files[1]}: {sentence(error)}") from error
     found, examples, worst = _second_look(_with_intervals(found), sides, on, time, rtol)
     return Report(
         check="skew",
@@ -144,59 +142,16 @@ def _second_look(
     bad = found[found["failed"] & (found["check"] == "parity")]
     if bad.empty:
         return found.assign(guess=None), pd.DataFrame(), ""
-    rows = _paired_rows(sides, on, time)
-    guesses = {
-        row["subject"]: _guess(_values(sides, rows, row["subject"]), row)
-        for row in bad.to_dict("records")
-    }
+    served, recomputed = paired(*sides, on=on)
+    pairs = {name: (served[name], recomputed[name]) for name in bad["subject"]}
+    guesses = {row["subject"]: _guess(pairs[row["subject"]], row) for row in bad.to_dict("records")}
     worst = str(bad["subject"].iloc[bad["value"].argmax()])
-    values = _values(sides, rows, worst)
-    at = _first_positions(values, rtol)
-    keys = sides[0][on].iloc[rows[0][at]].astype(object).map(shown)
-    last = {
-        side: column.iloc[at].map(shown).to_numpy()
-        for side, column in zip(SIDES, values, strict=True)
-    }
-    examples = pd.concat([keys.reset_index(drop=True), pd.DataFrame(last)], axis=1)
-    return found.assign(guess=found["subject"].map(guesses)), examples, worst
-
-
-def _paired_rows(sides: Frames, on: list[str], time: str | None) -> tuple[np.ndarray, np.ndarray]:
-    """Return the positions in both files of the keys that both have, in order of time."""
-    left, right = (
-        pd.concat([side[on], pd.Series(np.arange(len(side)), side.index, name=at)], axis=1)
-        for at, side in enumerate(sides)  # columns 0 and 1: names from a file are never numbers
-    )
-    both = left.merge(right, on=on)
-    if time:
-        both = both.iloc[sides[0][time].iloc[both[0]].argsort(kind="stable")]
-    return both[0].to_numpy(), both[1].to_numpy()
-
-
-def _values(sides: Frames, rows: tuple[np.ndarray, np.ndarray], feature: str) -> Sides:
-    served, truth = (
-        side[feature].iloc[at].reset_index(drop=True) for side, at in zip(sides, rows, strict=True)
-    )
-    return served, truth
-
-
-def _again(values: Sides, rtol: float) -> pd.Series:
-    """Return the finding of `parity` on values in pairs; its `first` is a position."""
-    sides = [pd.DataFrame({"pair": range(len(side)), "x": side.array}) for side in values]
-    return parity(*sides, on=["pair"], features=["x"], time="pair", rtol=rtol).iloc[1]
-
-
-def _first_positions(values: Sides, rtol: float) -> list[int]:
-    served, truth = values
-    found: list[int] = []
-    after = 0
-    while len(found) < EXAMPLES and after < len(served):
-        first = _again((served.iloc[after:], truth.iloc[after:]), rtol)["first"]
-        if pd.isna(first):
-            break
-        found.append(after + int(first))
-        after = found[-1] + 1
-    return found
+    order = served[time].argsort(kind="stable") if time else np.arange(len(served))
+    at = order[unequal(*pairs[worst], rtol=rtol)[order]][:EXAMPLES]
+    last = {side: column.iloc[at] for side, column in zip(SIDES, pairs[worst], strict=True)}
+    examples = [served[on].iloc[at].astype(object), pd.DataFrame(last).astype(object)]
+    table = pd.concat(examples, axis=1).map(shown)
+    return found.assign(guess=found["subject"].map(guesses)), table, worst
 
 
 def _guess(values: Sides, found: dict[Hashable, Any]) -> str | None:
@@ -218,13 +173,14 @@ def _other_unit(values: Sides, found: dict[Hashable, Any]) -> str | None:
     differ = found["value"] - found["missing"]
     if not np.isfinite(found["gap"]) or differ * found["pairs"] < EVIDENCE:
         return None
+    known = served.notna() & truth.notna()
     for ratio in (1 + found["gap"], 1 - found["gap"]):
         if ratio == 0 or abs(ratio - 1) < 10 * SAME_RATIO:
             continue
         scaled = served / ratio
         nearer = (scaled - truth).abs() < (served - truth).abs()
-        again = _again((served.mask(nearer, scaled), truth), SAME_RATIO)
-        if again["value"] - again["missing"] <= (1 - EXPLAINED) * differ:
+        again = unequal(served.mask(nearer, scaled), truth, rtol=SAME_RATIO) & known
+        if again.mean() <= (1 - EXPLAINED) * differ:
             return f"looks like a unit: served is {shown(float(f'{ratio:.4g}'))} times recomputed"
     return None
 
