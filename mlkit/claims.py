@@ -207,7 +207,9 @@ def _truth(node: ast.AST, lookup: Lookup) -> bool:
 
 
 def _margin(node: ast.AST, lookup: Lookup) -> float:
-    """Return the first measured side of a comparison, or 1 or 0 for any other expression."""
+    """Return the first measured side of the (first) comparison, else 1 or 0 for the whole."""
+    if isinstance(node, ast.BoolOp):
+        return _margin(node.values[0], lookup)
     for side in (node.left, *node.comparators) if isinstance(node, ast.Compare) else ():
         if any(isinstance(part, ast.Attribute) for part in ast.walk(side)):
             return float(evaluate(side, lookup))
@@ -319,7 +321,7 @@ def run(
     Returns
     -------
     Columns id, lesson, says, holds, hold_rate, required, n, status (see `status`), and median,
-    low, high: the middle and the 5-95 % range of what the outermost comparison measures.
+    low, high: the middle and the 5-95 % range of what the (first) comparison measures.
 
     Raises
     ------

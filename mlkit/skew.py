@@ -298,7 +298,7 @@ def parity(
     ------
     KeyError: a column is missing
     ValueError: no rows, repeated keys, no key in common, or no columns to join on or to compare
-    TypeError: a column holds numbers on one side only, or the keys are of different types
+    TypeError: a column holds numbers on one side only
     """
     if not on or not features or set(on) & set(features):
         raise ValueError(

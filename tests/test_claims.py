@@ -469,7 +469,7 @@ def test_hold_rate_is_the_share_of_seeds(verdict):
     [
         ("broken.offline - broken.production >= 0.5", 1.0),
         ("0.5 <= broken.production * 4 + 2 <= 3", 2.0),
-        ("broken.found and broken.offline > 9", 0.0),
+        ("broken.found and broken.offline > 9", 1.0),
         ("broken.found", 1.0),
         ("clean.draw > 0", math.nan),
     ],

@@ -113,11 +113,6 @@ def test_where_nobody_changes_the_window_does_no_harm(params, seed):
 
 
 @pytest.mark.parametrize("kind", skew.KINDS)
-def test_severity_0_is_the_world_itself(shop, kind):
-    assert content_hash(inject(shop, kind, severity=0)) == content_hash(shop)
-
-
-@pytest.mark.parametrize("kind", skew.KINDS)
 def test_fault_changes_what_was_served_and_nothing_of_the_warehouse(shop, kind):
     broken = inject(shop, kind)
     changed = {n for n in shop if content_hash({n: broken[n]}) != content_hash({n: shop[n]})}
@@ -132,11 +127,9 @@ def test_keys_of_what_was_served_stay(shop, kind):
 
 @pytest.mark.parametrize("kind", skew.KINDS)
 def test_faulty_share_grows_with_severity(shop, kind):
-    shares = [
-        skew.detect(shop, inject(shop, kind, severity=s))["value"].max() for s in (0, 0.3, 0.6, 1)
-    ]
+    shares = [skew.detect(shop, inject(shop, kind, severity=s))["value"].max() for s in (0, 0.4, 1)]
     assert shares == sorted(shares)
-    assert shares[0] == 0 < shares[1] < shares[3]
+    assert shares[0] == 0 < shares[1] < shares[2]
 
 
 def test_severity_is_the_share_of_offers_on_the_faulty_path(shop):
@@ -461,6 +454,7 @@ VALUES = {  # what was served, what is recomputed, the share of pairs that disag
     "missing on one side": ([np.nan] * 4, [1.0] * 4, 1),
     "infinity is itself only": ([INF, -INF, INF, 1.0], [INF, INF, 1.0, INF], 0.75),
     "zero for zero": ([0.0, -0.0, 1e-13, 0.1], [0.0] * 4, 0.25),
+    "large integers": ([2**53, 2, 3, 4], [2**53, 2, 3, 5], 0.25),
     "flags": ([True, False, True, True], [True, True, True, True], 0.25),
     "text": (*TEXT_GAPS, 0.5),
     "categories for text": (pd.Categorical(list("abca")), list("abcd"), 0.25),
@@ -489,26 +483,43 @@ def test_keys_of_several_columns_are_joined_together():
     assert table.loc[0, "subject"] == "user, ts"
 
 
-def test_zones_of_a_key_are_the_same_moments():
-    served = pd.DataFrame({"ts": TIMES, "x": 1.0})
-    elsewhere = served.assign(ts=TIMES.dt.tz_convert("Asia/Tokyo"))
-    assert not failed(skew.parity(served, elsewhere, on=["ts"], features=["x"]))
-
-
 MIXED = TIMES.astype(object).copy()
 MIXED.iloc[0] = MIXED.iloc[0].tz_convert("Asia/Tokyo")
-BAD_KEYS = {
-    "naive time": (TIMES, TIMES.dt.tz_localize(None)),
+SAME_KEYS = {
+    "another zone": (TIMES, TIMES.dt.tz_convert("Asia/Tokyo")),
     "mixed zones": (TIMES, MIXED),
+    "coarser times": (TIMES, TIMES.astype("datetime64[s, UTC]")),
+    "smaller integers": (range(6), np.arange(6, dtype="int8")),
+    "nullable integers": (range(6), pd.array(range(6), dtype="Int64")),
+    "categories": (list("abcdef"), pd.Categorical(list("abcdef"), list("fedcba"))),
+    "a missing key": (["a", None, *"cdef"], ["a", None, *"cdef"]),
+}
+OTHER_KEYS = {
+    "time without zone": (TIMES, TIMES.dt.tz_localize(None)),
     "text for numbers": (range(6), list("012345")),
+    "other ids": (range(6), range(10, 16)),
 }
 
 
-@pytest.mark.parametrize(("served", "recomputed"), BAD_KEYS.values(), ids=BAD_KEYS)
-def test_keys_of_different_types_are_refused(served, recomputed):
-    frames = [pd.DataFrame({"key": keys, "x": 1.0}) for keys in (served, recomputed)]
-    with pytest.raises(TypeError, match=r"keys do not fit: served has .*'key'.*cast both"):
-        skew.parity(*frames, on=["key"], features=["x"])
+def by_key(served, recomputed, on):
+    """Return the parity of equal values under two forms of the same key."""
+    frames = [pd.DataFrame({"a": k, "b": range(6), "x": 1.0}) for k in (served, recomputed)]
+    return skew.parity(*frames, on=on, features=["x"])
+
+
+@pytest.mark.parametrize("on", [["a"], ["a", "b"]], ids=["one column", "two columns"])
+@pytest.mark.parametrize(("served", "recomputed"), SAME_KEYS.values(), ids=SAME_KEYS)
+def test_key_is_the_same_in_any_form(served, recomputed, on):
+    table = by_key(served, recomputed, on)
+    assert table["value"].tolist() == [0, 0]
+    assert table["pairs"].tolist() == [6, 6]
+
+
+@pytest.mark.parametrize("on", [["a"], ["a", "b"]], ids=["one column", "two columns"])
+@pytest.mark.parametrize(("served", "recomputed"), OTHER_KEYS.values(), ids=OTHER_KEYS)
+def test_key_without_a_match_shows_how_both_sides_begin(served, recomputed, on):
+    with pytest.raises(ValueError, match=r"share no key \['a'.*one begins with {'a': .*same time"):
+        by_key(served, recomputed, on)
 
 
 BAD_PAIRS = {
@@ -523,10 +534,6 @@ BAD_PAIRS = {
     "repeats": (
         {}, {"recomputed": pd.concat([TRUTH, TRUTH])}, ValueError,
         "recomputed: expected one row per id; 6 rows are repeats",
-    ),
-    "no key in common": (
-        {}, {"recomputed": TRUTH.assign(id=TRUTH["id"] + 10)}, ValueError,
-        r"share no key \['id'\]: served begins with {'id': 0}, recomputed with {'id': 10}",
     ),
     "text for numbers": (
         {}, {"recomputed": TRUTH.assign(x="1")}, TypeError, "x: served is float64, recomputed is"
