@@ -163,6 +163,7 @@ def _explain(source: str, error: Any) -> str:
 
 
 def write_notebook(path: Path, notebook: Any) -> None:
+    """Write a notebook by way of a rename."""
     import nbformat
 
     path.parent.mkdir(parents=True, exist_ok=True)

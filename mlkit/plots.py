@@ -20,6 +20,7 @@ from mlkit.tables import write_bytes
 COLOURS = {"clean": "#595959", "broken": "#D55E00", "fixed": "#0072B2", "context": "#BFBFBF"}
 HATCHES = {"clean": "", "broken": "///", "fixed": ""}
 LINES = {"clean": ":", "broken": "--", "fixed": "-"}
+ON_BAR: dict[str, Any] = {"rotation": 90, "ha": "center", "fontsize": 8, "color": "white"}
 PATHS = {"clean": "training path", "broken": "serving path"}
 NAMES = {"clean": "healthy", "broken": "broken", "fixed": "repaired"}
 STYLE = "mlkit.lesson"  # for plt.style.use, in the first cell of a notebook
@@ -76,19 +77,8 @@ def three_scores(scores: dict[str, dict[str, float]], *, ax: Axes | None = None)
             x, heights, width * 0.94, color=COLOURS[state], hatch=HATCHES[state], edgecolor="white"
         )
         ax.bar_label(bars, [f"{height:.2f}" for height in heights], fontsize=8, padding=2)
-        for bar in bars[:1]:
-            ax.text(
-                bar.get_x() + bar.get_width() / 2,
-                0.02,
-                NAMES[state],
-                rotation=90,
-                ha="center",
-                va="bottom",
-                fontsize=8,
-                fontweight="bold",
-                color="white",
-                bbox={"facecolor": COLOURS[state], "edgecolor": "none", "pad": 1.5},
-            )
+        box = {"facecolor": COLOURS[state], "edgecolor": "none", "pad": 1.5}
+        ax.text(x[0], 0.03, NAMES[state], bbox=box, **ON_BAR)
     ax.set_xticks(range(len(keys)), labels)
     ax.set_ylim(0, 1)
     ax.set_ylabel("share of right decisions")
@@ -188,10 +178,10 @@ def worlds(losses: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
             values, row + lift, "o" if state == "broken" else "D", color=COLOURS[state], alpha=0.7
         )
         ax.plot([values.mean()] * 2, [row - 0.32, row + 0.32], color="#222222", linewidth=1.5)
-        ax.text(values.mean(), row + 0.38, f"{values.mean():+.3f}", ha="center", fontsize=9)
+        ax.text(values.mean(), row - 0.36, f"{values.mean():+.3f}", ha="center", fontsize=9)
     ax.axvline(0, color="#8C8C8C", linewidth=0.8)
     ax.set_yticks(range(len(names)), names)
-    ax.set_ylim(-0.6, len(names) - 0.2)
+    ax.set_ylim(len(names) - 0.4, -0.8)
     ax.set_xlabel("accuracy lost in production (right: harm, left: gain)")
     return ax
 

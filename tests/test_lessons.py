@@ -20,7 +20,6 @@ ROOT = Path(__file__).parents[1]
 VERBS = ["inject", "naive_detect", "detect", "repair", "score"]
 COLUMNS = ["check", "subject", "value", "limit", "failed"]
 LESSONS = {word: importlib.import_module(f"mlkit.{word}") for word in CHALLENGES}
-NUMBER = {word: f"{number:02d}" for number, word in enumerate(CHALLENGES, start=1)}
 KINDS = [(word, kind) for word, lesson in LESSONS.items() for kind in lesson.KINDS]
 HARMFUL = [(word, kind) for word, kind in KINDS if LESSONS[word].KINDS[kind].harm == "yes"]
 
@@ -212,13 +211,16 @@ def test_fault_hurts_the_usual_check_passes_the_good_one_finds_it_and_the_repair
 
 
 @each_word
-def test_files_of_the_lesson_exist(word):
-    sources = ROOT / "notebooks" / "src"
-    gallery = list(sources.glob(f"{NUMBER[word]}b_{word}_*.py"))
-    assert (sources / f"{NUMBER[word]}_{word}.py").is_file()
-    assert len(gallery) == 1
-    assert (ROOT / "claims" / f"{word}.yaml").is_file()
-    assert (ROOT / "tests" / f"test_{word}.py").is_file()
+@pytest.mark.parametrize("pattern", ["[0-9][0-9]_{}", "[0-9][0-9]b_{}_*"])
+def test_lesson_and_gallery_have_one_source_each(word, pattern):
+    found = list((ROOT / "notebooks/src").glob(pattern.format(word) + ".py"))
+    assert len(found) == 1
+
+
+@each_word
+@pytest.mark.parametrize("name", ["claims/{}.yaml", "tests/test_{}.py"])
+def test_files_of_the_word_exist(word, name):
+    assert (ROOT / name.format(word)).is_file()
 
 
 @each_word

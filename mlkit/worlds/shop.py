@@ -18,7 +18,7 @@ from mlkit.tables import Tables, as_time
 SECOND, HOUR, DAY = 1_000_000, 3_600_000_000, 86_400_000_000
 START = 1_735_689_600 * SECOND  # 2025-01-01 00:00 UTC, microseconds since 1970
 CENTURIES = 1 << 34  # seconds; keeps users apart in one sorted key
-LOG_LEVEL = 3.7  # log of the typical basket in USD
+TYPICAL = 3.7  # log of the typical basket in USD
 OFFER_EVERY_DAYS = 30
 FIRST_OFFER_DAY = 30
 CATEGORIES = ["grocery", "books", "home", "toys", "fashion", "gifts", "electronics", "travel"]
@@ -74,30 +74,27 @@ def make_shop(
     ------
     ValueError: a knob out of range
     """
-    naps = _naps(rng, n_users, n_days, dormant_share, dormant_len_days)
-    levels = _levels(rng, n_users, n_days, regime_days, level_sd, base_share)
+    naps = _naps(rng, n_users, n_days, share=dormant_share, mean_days=dormant_len_days)
+    levels = _levels(rng, n_users, n_days, regime_days, spread=(level_sd, base_share))
     rates = rate_per_day * np.exp(rng.normal(-(rate_sd**2) / 2, rate_sd, n_users))
     user, at = _purchases(rng, rates, n_days, naps)
-    z = (_level_at(levels, user, at) - LOG_LEVEL) / level_sd
-    transactions = pd.DataFrame(
-        {
-            "txn_id": np.arange(len(user), dtype="int64"),
-            "user_id": user.astype("int32"),
-            "event_ts": as_time(at),
-            "ingest_ts": as_time(at + _lag(rng, len(at), late_share, late_hours)),
-            "amount_usd": _baskets(rng, z * level_sd, noise_sd),
-            "category": pd.Categorical.from_codes(_categories(rng, z, category_pull), CATEGORIES),
-            "channel": pd.Categorical.from_codes(_channels(rng, user, n_users), CHANNELS),
-        }
-    )
-    offers, answers = _offers(rng, levels, n_users, n_days, level_sd, label_k, label_delay_days)
+    level = _level_at(levels, user, at)
+    transactions = pd.DataFrame({"txn_id": np.arange(len(user)), "user_id": user.astype("int32")})
+    transactions["event_ts"] = as_time(at)
+    transactions["ingest_ts"] = as_time(at + _lag(rng, len(at), late_share, late_hours))
+    transactions["amount_usd"] = _baskets(rng, level, noise_sd)
+    transactions["category"] = _categories(rng, level / level_sd, category_pull)
+    transactions["channel"] = _channels(rng, user, n_users)
+    user, at = _offer_times(rng, n_users, n_days)
+    truth = _answers(rng, _level_at(levels, user, at) / level_sd, label_k)
+    known = at + label_delay_days * DAY
     return {
         "users": _users(rng, n_users),
         "transactions": transactions,
-        "offers": offers,
+        "offers": _offers(user, at, known, truth, end=START + n_days * DAY),
         "truth_levels": levels.assign(from_ts=as_time(levels["from_ts"])),
         "truth_naps": naps.assign(from_ts=as_time(naps["from_ts"]), to_ts=as_time(naps["to_ts"])),
-        "truth_offers": answers,
+        "truth_offers": truth,
     }
 
 
@@ -122,7 +119,7 @@ def _users(rng: np.random.Generator, n: int) -> pd.DataFrame:
 
 
 def _naps(
-    rng: np.random.Generator, n_users: int, n_days: int, share: float, mean_days: float
+    rng: np.random.Generator, n_users: int, n_days: int, *, share: float, mean_days: float
 ) -> pd.DataFrame:
     """Naps begin at random and may overlap; a user sleeps `share` of the time."""
     before = 5 * mean_days
@@ -130,13 +127,8 @@ def _naps(
     user = np.repeat(np.arange(n_users), rng.poisson(onsets, n_users))
     start = rng.uniform(-before, n_days, len(user))
     end = start + rng.exponential(mean_days, len(user))
-    naps = pd.DataFrame(
-        {
-            "user_id": user.astype("int32"),
-            "from_ts": _moment(start),
-            "to_ts": _moment(end),
-        }
-    )
+    naps = pd.DataFrame({"user_id": user.astype("int32"), "from_ts": _moment(start)})
+    naps["to_ts"] = _moment(end)
     return naps.sort_values(["user_id", "from_ts"], ignore_index=True)
 
 
@@ -145,23 +137,23 @@ def _levels(
     n_users: int,
     n_days: int,
     regime_days: float,
-    level_sd: float,
-    base_share: float,
+    *,
+    spread: tuple[float, float],
 ) -> pd.DataFrame:
-    """One row per user and regime: the log spending level from a moment on."""
-    base = rng.normal(0, level_sd * np.sqrt(base_share), n_users)
+    """One row per user and regime: the log spending level from a moment on, 0 is typical.
+
+    `spread` is the sd of the level and the share of its variance that never changes.
+    """
+    sd, base_share = spread
+    base = rng.normal(0, sd * np.sqrt(base_share), n_users)
     changes = rng.poisson(n_days / regime_days, n_users)
     user = np.repeat(np.arange(n_users), changes + 1)
     day = rng.uniform(0, n_days, len(user))
     day[np.concatenate([[0], np.cumsum(changes + 1)[:-1]])] = 0  # everybody starts somewhere
-    regimes = pd.DataFrame(
-        {
-            "user_id": user.astype("int32"),
-            "from_ts": _moment(day),
-        }
-    ).sort_values(["user_id", "from_ts"], ignore_index=True)
-    own = rng.normal(0, level_sd * np.sqrt(1 - base_share), len(regimes))
-    return regimes.assign(level=np.round(LOG_LEVEL + base[regimes["user_id"]] + own, 6))
+    regimes = pd.DataFrame({"user_id": user.astype("int32"), "from_ts": _moment(day)})
+    regimes = regimes.sort_values(["user_id", "from_ts"], ignore_index=True)
+    own = rng.normal(0, sd * np.sqrt(1 - base_share), len(regimes))
+    return regimes.assign(level=np.round(base[regimes["user_id"]] + own, 6))
 
 
 def _moment(days: np.ndarray) -> np.ndarray:
@@ -192,10 +184,9 @@ def _purchases(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return user and time (microseconds) of every purchase, ordered by time."""
     user = np.repeat(np.arange(len(rates)), rng.poisson(rates * n_days))
-    second = rng.integers(0, n_days, len(user)) * 86_400 + (
-        rng.beta(3, 2.2, len(user)) * 86_400
-    ).astype("int64")
-    at = START + second * SECOND
+    day = rng.integers(0, n_days, len(user))
+    second = (rng.beta(3, 2.2, len(user)) * 86_400).astype("int64")  # most in the afternoon
+    at = START + day * DAY + second * SECOND
     awake = ~_asleep(naps, user, at)
     user, at = user[awake], at[awake]
     order = np.lexsort((user, at))
@@ -210,57 +201,52 @@ def _lag(rng: np.random.Generator, n: int, late_share: float, late_hours: float)
 
 
 def _baskets(rng: np.random.Generator, level: np.ndarray, noise_sd: float) -> np.ndarray:
-    amount = np.exp(LOG_LEVEL + level + rng.normal(0, noise_sd, len(level)))
+    amount = np.exp(TYPICAL + level + rng.normal(0, noise_sd, len(level)))
     return np.maximum(np.round(amount, 2), 0.01)
 
 
-def _categories(rng: np.random.Generator, z: np.ndarray, pull: float) -> np.ndarray:
-    """Return category codes: cheap ones at low levels, dear ones at high, as `pull` says."""
+def _categories(rng: np.random.Generator, z: np.ndarray, pull: float) -> pd.Categorical:
+    """Return what is bought: cheap things at low levels, dear ones at high, as `pull` says."""
     wish = (len(CATEGORIES) - 1) * (0.5 + 0.2 * pull * z) + rng.uniform(-4, 4, len(z))
-    return np.clip(np.round(wish), 0, len(CATEGORIES) - 1).astype("int8")
+    codes = np.clip(np.round(wish), 0, len(CATEGORIES) - 1).astype("int8")
+    return pd.Categorical.from_codes(codes, CATEGORIES)
 
 
-def _channels(rng: np.random.Generator, user: np.ndarray, n_users: int) -> np.ndarray:
-    """Return channel codes: everybody has a favourite and strays now and then."""
-    favourite = rng.integers(0, len(CHANNELS), n_users)
+def _channels(rng: np.random.Generator, user: np.ndarray, n_users: int) -> pd.Categorical:
+    """Return where it is bought: everybody has a favourite channel and strays now and then."""
+    favourite = rng.integers(0, len(CHANNELS), n_users)[user]
     stray = rng.random(len(user)) < 0.3
-    return np.where(stray, rng.integers(0, len(CHANNELS), len(user)), favourite[user]).astype(
-        "int8"
-    )
+    codes = np.where(stray, rng.integers(0, len(CHANNELS), len(user)), favourite)
+    return pd.Categorical.from_codes(codes, CHANNELS)
 
 
-def _offers(
-    rng: np.random.Generator,
-    levels: pd.DataFrame,
-    n_users: int,
-    n_days: int,
-    level_sd: float,
-    label_k: float,
-    label_delay_days: int,
-) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Return the offers as the team sees them, and the truth about each."""
+def _offer_times(
+    rng: np.random.Generator, n_users: int, n_days: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return user and time (microseconds) of every offer, ordered by time."""
     rounds = np.arange(FIRST_OFFER_DAY, n_days, OFFER_EVERY_DAYS)
     day = (rounds[None, :] + rng.integers(0, OFFER_EVERY_DAYS, n_users)[:, None]).ravel()
     user = np.repeat(np.arange(n_users), len(rounds))
     at = START + day * DAY + rng.integers(0, 86_400, len(day)) * SECOND
     user, at = user[day < n_days], at[day < n_days]
     order = np.lexsort((user, at))
-    user, at = user[order], at[order]
-    z = (_level_at(levels, user, at) - LOG_LEVEL) / level_sd
+    return user[order], at[order]
+
+
+def _answers(rng: np.random.Generator, z: np.ndarray, label_k: float) -> pd.DataFrame:
+    """Return the truth about each offer: how likely it was accepted, and whether it was."""
     probability = 1 / (1 + np.exp(-label_k * z))
     accepted = rng.random(len(z)) < probability
-    known = at + label_delay_days * DAY
-    offers = pd.DataFrame(
-        {
-            "offer_id": np.arange(len(user), dtype="int64"),
-            "user_id": user.astype("int32"),
-            "prediction_ts": as_time(at),
-            "accepted": pd.array(accepted, dtype="boolean"),
-            "label_known_ts": as_time(known),
-        }
-    )
-    truth = offers[["offer_id", "accepted"]].assign(
-        accepted=accepted, probability=np.round(probability, 6)
-    )
-    offers.loc[known > START + n_days * DAY, "accepted"] = pd.NA
-    return offers, truth
+    truth = pd.DataFrame({"offer_id": np.arange(len(z)), "accepted": accepted})
+    return truth.assign(probability=np.round(probability, 6))
+
+
+def _offers(
+    user: np.ndarray, at: np.ndarray, known: np.ndarray, truth: pd.DataFrame, *, end: int
+) -> pd.DataFrame:
+    """Return the offers as the team sees them: answers that come after the end are not there."""
+    offers = truth[["offer_id"]].assign(user_id=user.astype("int32"))
+    offers["prediction_ts"] = as_time(at)
+    offers["accepted"] = truth["accepted"].astype("boolean").mask(known > end)
+    offers["label_known_ts"] = as_time(known)
+    return offers

@@ -205,8 +205,8 @@ for world, preset in {"as above": {}, **settings["presets"]["shop"]}.items():
 losses = pd.DataFrame(losses)
 mean = losses.groupby("world")["loss"].mean()
 ax = plots.worlds(losses)
-ax.set_title(f"The same bug costs {mean['as above']:.2f} where users change, "
-             f"gains {-mean['stationary']:.2f} where they do not")
+ax.set_title(f"It costs {mean['as above']:.2f} where users change, "
+             f"gains {-mean['stationary']:.2f} where not")
 plots.show(ax, alt="One dot per world. Worlds with changing users lie right of zero (harm), the "
            "stationary world lies left of it: there the fault improves accuracy.")
 
