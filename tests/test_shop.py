@@ -11,6 +11,7 @@ from mlkit.tables import content_hash, write
 from mlkit.worlds.shop import CATEGORIES, CHANNELS, make_shop
 
 DAY = pd.Timedelta(days=1)
+TYPICAL_USD = 40.447304  # exp(3.7)
 START = pd.Timestamp("2025-01-01", tz="UTC")
 TIME = "datetime64[us, UTC]"
 SCHEMA = {
@@ -165,7 +166,7 @@ def test_answers_follow_the_level_at_that_moment(world):
         right_on="from_ts",
         by="user_id",
     ).sort_values("offer_id")
-    wanted = 1 / (1 + np.exp(-10.0 * (at["level"].to_numpy() - 3.7) / 0.8))
+    wanted = 1 / (1 + np.exp(-10.0 * at["level"].to_numpy() / 0.8))
     np.testing.assert_allclose(world["truth_offers"]["probability"], wanted, atol=1e-4)
 
 
@@ -219,7 +220,7 @@ def test_base_share_of_one_means_that_regimes_change_nothing(made):
 @pytest.mark.parametrize("base_share", [0.0, 0.5])
 def test_levels_have_their_spread_whatever_stays(made, base_share):
     levels = made(base_share=base_share)["truth_levels"]["level"]
-    assert levels.mean() == pytest.approx(3.7, abs=0.1)
+    assert levels.mean() == pytest.approx(0, abs=0.1)
     assert levels.std() == pytest.approx(0.8, rel=0.08)
 
 
@@ -249,7 +250,8 @@ def test_without_noise_the_basket_is_the_level(made):
     world = made(noise_sd=0.0, regime_days=float("inf"))
     level = world["truth_levels"].set_index("user_id")["level"]
     buys = world["transactions"]
-    np.testing.assert_allclose(buys["amount_usd"], np.exp(buys["user_id"].map(level)), atol=0.006)
+    wanted = TYPICAL_USD * np.exp(buys["user_id"].map(level))
+    np.testing.assert_allclose(buys["amount_usd"], wanted, atol=0.006)
 
 
 def test_without_spread_of_rates_purchases_are_the_knob(made):

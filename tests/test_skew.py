@@ -193,6 +193,12 @@ def test_rewrite_loses_the_training_rows_of_the_idle(shop):
     assert (inject(shop, "rewrite")["training"]["purchases_30d"] > 0).all()
 
 
+def test_rewrite_at_half_its_strength_loses_half_of_them(shop):
+    idle = (shop["training"]["purchases_30d"] == 0).sum()
+    lost = len(shop["training"]) - len(inject(shop, "rewrite", severity=0.5)["training"])
+    assert lost == pytest.approx(idle / 2, rel=0.15)
+
+
 def test_other_source_counts_fewer_purchases(shop):
     served = inject(shop, "other_source")["served"]
     share = served["total_purchases"].sum() / shop["served"]["total_purchases"].sum()
