@@ -323,7 +323,7 @@ REFUSED = {
         ValueError,
         "served: expected at least one row",
     ),
-    "inject: kind": (lambda w: inject(w, "windo"), ValueError, "'windo': .*did you mean 'window'"),
+    "inject: kind": (lambda w: inject(w, "windw"), ValueError, "'windw': .*did you mean 'window'"),
     "inject: severity": (
         lambda w: inject(w, "unit", severity=2),
         ValueError,
