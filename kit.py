@@ -28,6 +28,7 @@ REFERENCE = sys.platform == "linux" and X86
 
 # The steps of `test`, in order: the first red one ends it. `python kit.py test types` runs one.
 PARALLEL = "pytest -n 2 --dist=loadfile"
+LEAN = "-p no:nbval -p no:hydra_pytest"  # plugins that unit tests would load in vain
 NBVAL = (
     "--nbval --nbval-current-env --nbval-sanitize-with=nbval.cfg"
     " --nbval-cell-timeout=120 --nbval-kernel-startup-timeout=120"
@@ -37,7 +38,7 @@ TEST = [
     ("format", "ruff format --check ."),
     ("spelling", "codespell"),
     ("types", "mypy mlkit"),
-    ("tests", f"{PARALLEL} tests --ignore=tests/benchmarks -m 'not slow'"),
+    ("tests", f"{PARALLEL} {LEAN} tests --ignore=tests/benchmarks -m 'not slow'"),
     ("pipeline", "dvc repro"),
     ("bytes", "git diff HEAD --exit-code -- dvc.lock"),
     ("claims", "mlkit claims --seeds 3"),
@@ -46,7 +47,7 @@ TEST = [
 # The evidence of `proof`: every row runs, red or not.
 PROOF = [
     ("claims", "mlkit claims --seeds 100 --start 1000 --json proof/claims.json"),
-    ("slow", f"{PARALLEL} tests --ignore=tests/benchmarks -m slow"),
+    ("slow", f"{PARALLEL} {LEAN} tests --ignore=tests/benchmarks -m slow"),
     ("benchmarks", "pytest tests/benchmarks"),
 ]
 

@@ -40,10 +40,10 @@ def inject_rewrite(transactions: pd.DataFrame, asked: pd.DataFrame, *, rows: int
     return inject_zero_for_missing(transactions, inject_window(transactions, asked, rows=rows))
 
 
-def inject_lost_rows(training: pd.DataFrame, hit: np.ndarray) -> pd.DataFrame:
+def inject_lost_rows(training: pd.DataFrame, hit: pd.Series) -> pd.DataFrame:
     """Return training rows without users idle for 30 days, as grouping filtered rows does."""
-    idle = training["purchases_30d"].to_numpy() == 0
-    return training[~(hit & idle)].reset_index(drop=True)
+    lost = training["offer_id"].isin(hit) & (training["purchases_30d"] == 0)
+    return training[~lost].reset_index(drop=True)
 
 
 def inject_other_source(transactions: pd.DataFrame, asked: pd.DataFrame) -> pd.DataFrame:
@@ -185,7 +185,7 @@ def inject(
     mixed.loc[hit, list(FEATURES)] = wrong[list(FEATURES)].to_numpy()
     broken = {**world, "served": mixed}
     if kind == "rewrite":
-        broken["training"] = inject_lost_rows(world["training"], hit)
+        broken["training"] = inject_lost_rows(world["training"], served.loc[hit, "offer_id"])
     return log_decisions(broken)
 
 
@@ -355,13 +355,14 @@ def unequal(served: pd.Series, truth: pd.Series, *, rtol: float) -> np.ndarray:
     ------
     TypeError: numbers on one side only
     """
-    numeric = [pd.api.types.is_numeric_dtype(side.dtype) for side in (served, truth)]
-    if numeric[0] != numeric[1]:
+    filled = [side for side in (served, truth) if side.notna().any()]
+    numeric = {pd.api.types.is_numeric_dtype(side.dtype) for side in filled}
+    if len(numeric) == 2:
         raise TypeError(
             f"{truth.name}: served is {served.dtype}, recomputed is {truth.dtype}; "
             f"expected one kind"
         )
-    if numeric[0]:
+    if numeric != {False}:
         a, b = _floats(served), _floats(truth)
         return ~np.isclose(a, b, rtol=rtol, atol=1e-12, equal_nan=True)
     differ = (served.astype("string") != truth.astype("string")).fillna(False).to_numpy(bool)

