@@ -7,7 +7,9 @@ from typing import Annotated
 
 import typer
 
-from mlkit import audit
+from mlkit import CHALLENGES, audit
+
+CHECKS = ["naive_found", "found"]
 
 app = typer.Typer(
     help="Break a healthy ML data pipeline on purpose, find the fault, repair it, prove it.",
@@ -58,17 +60,18 @@ def scores() -> None:
     from rich.console import Console
     from rich.table import Table
 
-    files = sorted(Path("data").glob("*/score.json"))
+    files = [Path("data") / word / "score.json" for word in CHALLENGES]
+    files = [file for file in files if file.is_file()]
     if not files:
         raise FileNotFoundError("data/*/score.json: no scores yet; make them with `make repro`")
     table = Table(
         *"challenge tables offline honest production".split(), "usual check", "good check"
     )
-    table.box = box.SIMPLE
+    table.box, table.padding = box.SIMPLE, (0, 0)
     for file in files:
         for state, row in json.loads(file.read_text(encoding="utf-8")).items():
             numbers = [f"{row[key]:.3f}" for key in ("offline", "honest", "production")]
-            checks = ["fires" if row[key] else "passes" for key in ("naive_found", "found")]
+            checks = [{None: "-", True: "fires", False: "passes"}[row[key]] for key in CHECKS]
             table.add_row(file.parent.name, state, *numbers, *checks)
     Console().print(table)
 

@@ -5,13 +5,13 @@ warehouse. `inject` answers a share of the offers by a faulty code path; `detect
 served with what the training path computed for the same offer.
 """
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 import pandas as pd
 from annotated_types import Interval
 
+from mlkit.contract import Kind, findings
 from mlkit.features import FEATURES, asof_features
 from mlkit.model import log_decisions, operate, performance
 from mlkit.params import Count, Days, NotNegative, Positive, Share, checked, options
@@ -92,15 +92,6 @@ def inject_unit(transactions: pd.DataFrame, asked: pd.DataFrame, *, factor: floa
         avg_amount=asked["avg_amount"] * factor,
         amount_variance=asked["amount_variance"] * factor**2,
     )
-
-
-class Kind(NamedTuple):
-    """A kind of skew: the faulty path, whether it harms, whether averages show it, its cause."""
-
-    path: Callable[..., pd.DataFrame]
-    harm: Literal["yes", "no", "depends"]
-    loud: bool
-    cause: str
 
 
 KINDS = {
@@ -395,19 +386,6 @@ def _typical_gap(served: pd.Series, truth: pd.Series) -> float:
 
 def _floats(side: pd.Series) -> np.ndarray:
     return side.to_numpy("float64", na_value=np.nan)
-
-
-def findings(check: str, values: pd.Series, limit: float) -> pd.DataFrame:
-    """Return one row per value in the columns that every check has."""
-    return pd.DataFrame(
-        {
-            "check": check,
-            "subject": values.index,
-            "value": values.to_numpy(),
-            "limit": limit,
-            "failed": values.to_numpy() > limit,
-        }
-    )
 
 
 @checked

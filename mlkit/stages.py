@@ -70,9 +70,11 @@ def inject(params: dict[str, Any], word: str) -> None:
 
 
 def repair(params: dict[str, Any], word: str) -> None:
-    """Write the repaired tables to data/WORD/fixed."""
-    broken = read(DATA / word / "broken")
-    write(lesson(word).repair(broken, **params[word]["repair"]), DATA / word / "fixed")
+    """Write the repaired tables to data/WORD/fixed; without a repair, the broken ones."""
+    module, tables = lesson(word), read(DATA / word / "broken")
+    if hasattr(module, "repair"):
+        tables = module.repair(tables, **params[word]["repair"])
+    write(tables, DATA / word / "fixed")
 
 
 def score(params: dict[str, Any], word: str) -> None:
@@ -88,7 +90,8 @@ def score(params: dict[str, Any], word: str) -> None:
         "broken": read(DATA / word / "broken"),
         "fixed": read(DATA / word / "fixed"),
     }
-    scores = {state: judge(module, states, state, params[word]["detect"]) for state in states}
+    detect = params[word].get("detect", {})
+    scores = {state: judge(module, states, state, detect) for state in states}
     for state in ("broken", "fixed"):
         model.save_model(model.fit(states[state]), DATA / word / f"model_{state}.skops")
     plots.save(plots.three_scores(scores), DATA / word / "score.png")
@@ -98,14 +101,19 @@ def score(params: dict[str, Any], word: str) -> None:
 def judge(
     module: ModuleType, states: dict[str, Tables], state: str, detect: dict[str, Any]
 ) -> dict[str, Any]:
-    """Return scores of one state, whether the usual and the good check fire, and its content."""
+    """Return scores of one state, whether the usual and the good check fire, and its content.
+
+    A check that the challenge leaves out (see its NO_VERB) is null.
+    """
     clean, suspect = states["clean"], states[state]
-    return {
-        **{key: round(value, 6) for key, value in module.score(suspect).items()},
-        "naive_found": bool(module.naive_detect(clean, suspect)["failed"].any()),
-        "found": bool(module.detect(clean, suspect, **detect)["failed"].any()),
-        "content": content_hash(suspect),
-    }
+    row = {key: round(value, 6) for key, value in module.score(suspect).items()}
+    for name, verb, options in (
+        ("naive_found", "naive_detect", {}),
+        ("found", "detect", detect),
+    ):
+        check = getattr(module, verb, None)
+        row[name] = bool(check(clean, suspect, **options)["failed"].any()) if check else None
+    return {**row, "content": content_hash(suspect)}
 
 
 COMMANDS: dict[str, tuple[Callable[..., None], tuple[str, ...]]] = {
