@@ -58,6 +58,7 @@ if X86:
 QUIET = {"DO_NOT_TRACK": "1", "DVC_NO_ANALYTICS": "1", "MPLBACKEND": "Agg", "PYTHONUTF8": "1"}
 # A user's settings may say from where packages come, never which ones or to what folder.
 UNWANTED = {"PYTHONHOME", "PYTHONPATH", "UV_SYSTEM_PYTHON", "UV_CONSTRAINT", "UV_OVERRIDE"}
+UNWANTED |= {"PYTHONDONTWRITEBYTECODE"}  # without bytecode every start compiles all libraries anew
 UNWANTED |= {"PIP_TARGET", "PIP_PREFIX", "PIP_ROOT", "PIP_NO_DEPS", "PIP_REQUIRE_HASHES"}
 OVERRULED = {"PIP_USER": "0", "PIP_CONSTRAINT": os.devnull}
 

@@ -75,6 +75,12 @@ def test_a_second_run_does_nothing(made):
     assert "Data and pipelines are up to date" in result.stdout and produced(made) == before
 
 
+def test_bytecode_beside_the_modules_is_no_change(project):
+    assert run(project, sys.executable, "-m", "compileall", "-q", "mlkit").returncode == 0
+    assert list((project / "mlkit/worlds").rglob("*.pyc"))
+    assert "up to date" in run(project, "dvc", "status").stdout
+
+
 @pytest.mark.skipif(not REFERENCE, reason="bytes are compared on Linux x86-64 only")
 def test_another_processor_gives_the_same_bytes(project):
     before = produced(project)

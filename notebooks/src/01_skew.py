@@ -196,8 +196,8 @@ scoreboard(**scores)
 # %%
 losses = []
 for world, preset in {"as above": {}, **settings["presets"]["shop"]}.items():
-    for seed in range(100, 106):
-        other = {**knobs, "n_users": 500, **preset}
+    for seed in range(100, 104):
+        other = {**knobs, "n_users": 400, **preset}
         fresh = make_world("shop", rng=stream(seed, "shop", "make"), **other)
         bad = skew.inject(fresh, rng=stream(seed, "skew", "inject"), **fault)
         lost = skew.score(fresh)["production"] - skew.score(bad)["production"]
