@@ -1,4 +1,4 @@
-"""The `mlkit` command: claims, scores, audits, and the learner's copies of the notebooks."""
+"""The `mlkit` command: claims, scores, audits, the learner's copies, solved notebooks."""
 
 import json
 import sys
@@ -79,11 +79,33 @@ def scores() -> None:
 @app.command()
 def reset(
     name: Annotated[str, typer.Argument(help="The notebook, such as 01 or 01_skew.")],
+    answers: Annotated[
+        bool, typer.Option("--answers", help="Forget its bets, attempts and answers as well.")
+    ] = False,
 ) -> None:
     """Put back one notebook under work/ as it was handed out; yours is kept beside it."""
-    from mlkit import notebooks, workspace
+    from mlkit import check, notebooks, workspace
 
-    typer.echo(workspace.reset(notebooks.find_root(Path.cwd()), name))
+    root = notebooks.find_root(Path.cwd())
+    typer.echo(workspace.reset(root, name))
+    if answers:
+        name = notebooks.find(name, notebooks.names_below(root / "notebooks", ".ipynb"))
+        forgotten = check.forget(root / "notebooks" / f"{name}.ipynb")
+        typer.echo(f"forgotten: {forgotten} bets, attempts and answers")
+
+
+@app.command()
+def fill(
+    source: Annotated[Path, typer.Argument(help="A folder of notebooks, such as notebooks.")],
+    target: Annotated[Path, typer.Argument(help="The folder for the solved copies.")],
+) -> None:
+    """Write copies of notebooks with the reference solutions in their exercise cells.
+
+    Example: mlkit fill notebooks .mlkit/solved
+    """
+    from mlkit.fill import fill
+
+    typer.echo(f"{len(fill(source, target))} notebooks with solutions in {target}")
 
 
 def main() -> None:

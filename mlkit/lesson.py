@@ -4,19 +4,25 @@ import ast
 import inspect
 import textwrap
 from collections.abc import Callable
+from types import ModuleType
 from typing import Any
 
 import pandas as pd
 
 
-def source(*functions: Callable) -> Any:
+def source(*things: Callable | ModuleType) -> Any:
     """Return the code of library functions as Markdown: what you read is what runs.
 
-    Of each docstring the first line is shown; `help(function)` has the rest.
+    Of each docstring the first line is shown; `help(function)` has the rest. A module is shown
+    whole.
     """
     from IPython.display import Markdown
 
-    return Markdown("```python\n" + "\n\n".join(map(brief_source, functions)) + "\n```")
+    texts = [
+        inspect.getsource(thing) if isinstance(thing, ModuleType) else brief_source(thing)
+        for thing in things
+    ]
+    return Markdown("```python\n" + "\n\n".join(text.rstrip() for text in texts) + "\n```")
 
 
 def brief_source(function: Callable) -> str:

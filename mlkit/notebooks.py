@@ -1,13 +1,12 @@
-"""Notebooks: build them from their sources, check them, list what is in them.
+"""Notebooks: build them from their sources, and check them.
 
 The sources, `notebooks/src/**/*.py` in percent format, are the only edited form. `build` executes
 them into `notebooks/**/*.ipynb`, with outputs and always the same bytes; `check` names what a
-reader or the strict test run would trip over; `readme` writes the tables of notebooks/README.md.
-The copies that learners work in are made by `mlkit.workspace`.
+reader or the strict test run would trip over. The copies that learners work in are made by
+`mlkit.workspace`, the tables of notebooks/README.md by `mlkit.contents`.
 """
 
 import argparse
-import ast
 import difflib
 import hashlib
 import json
@@ -22,9 +21,6 @@ from collections.abc import Iterator
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any, NoReturn
-
-from mlkit.lineage import parse
-from mlkit.tables import write_text
 
 MAX_CELLS, MAX_LINES, TIMEOUT_SECONDS = 32, 15, 120
 METADATA = {
@@ -216,8 +212,9 @@ def _check_source(cells: list[Any], expected: list[Any]) -> Iterator[str]:
 
 
 def _check_shape(name: str, cells: list[Any]) -> Iterator[str]:
-    if LESSON.fullmatch(name) and len(cells) > MAX_CELLS:
-        yield f"has {len(cells)} cells; a lesson has at most {MAX_CELLS}"
+    reading = [cell for cell in cells if "exercise" not in cell.metadata.get("tags", [])]
+    if LESSON.fullmatch(name) and len(reading) > MAX_CELLS:
+        yield f"has {len(reading)} cells to read; a lesson has at most {MAX_CELLS}"
     first = next((n for n, cell in enumerate(cells) if cell.cell_type == "code"), 0)
     near = [cell for cell in cells[max(first - 1, 0) : first + 2] if cell.cell_type == "markdown"]
     if not any("kit.py doctor" in cell.source for cell in near):
@@ -275,61 +272,6 @@ def _private(root: Path) -> re.Pattern[str]:
     whole = "|".join(map(re.escape, sorted(words)))
     homes = r"/(?:home|Users)/\w+|[A-Z]:\\+Users\\+\w+"
     return re.compile(rf"(?<![\w.~/-])(?:(?:{whole})(?![\w-])|{homes})")
-
-
-# The tables of notebooks/README.md
-
-README = """\
-# Notebooks
-
-Made by `python -m mlkit.notebooks readme`; a test keeps it so. The sources in `src/` are the only
-edited form: see CONTRIBUTING.md. Work in the copies that `make lab` opens.
-
-| notebook | question |
-|---|---|
-{lessons}
-
-## Deliberately wrong code
-
-Faults live in functions named `inject*`, checks that miss them in `naive_*`, nowhere else.
-
-| module | function | what it does |
-|---|---|---|
-{wrong}
-"""
-
-
-def readme(root: Path) -> str:
-    """Return notebooks/README.md: what to read, and where the deliberately wrong code is."""
-    lessons = [
-        f"| [{name}]({name}.ipynb) | {_title(root / 'notebooks/src' / f'{name}.py')} |"
-        for name in names_below(root / "notebooks/src", ".py")
-    ]
-    wrong = [
-        f"| `{path.relative_to(root).as_posix()}` | `{name}` | {says} |"
-        for path in sorted((root / "mlkit").rglob("*.py"))
-        for name, says in _wrong_functions(path)
-    ]
-    return README.format(lessons="\n".join(lessons), wrong="\n".join(wrong))
-
-
-def write_readme(root: Path) -> list[str]:
-    """Return the path of notebooks/README.md after writing it."""
-    write_text(readme(root), root / "notebooks/README.md")
-    return ["notebooks/README.md"]
-
-
-def _title(source: Path) -> str:
-    return re.findall(r"^# # (?:\w+ · )?(.+)$", source.read_text(encoding="utf-8"), re.MULTILINE)[0]
-
-
-def _wrong_functions(path: Path) -> list[tuple[str, str]]:
-    functions = [node for node in parse(path).body if isinstance(node, ast.FunctionDef)]
-    return [
-        (node.name, (ast.get_docstring(node) or "").split("\n")[0])
-        for node in functions
-        if node.name.startswith(("inject", "naive_")) and path.name != "stages.py"
-    ]
 
 
 # Names and the command line
@@ -395,14 +337,14 @@ VERBS = {
 
 
 def _perform(asked: argparse.Namespace, root: Path) -> list[str]:
-    from mlkit import workspace
+    from mlkit import contents, workspace
 
     if asked.verb == "build":
         return [path.relative_to(root).as_posix() for path in build(root, asked.names)]
     if asked.verb == "reset":
         return [workspace.reset(root, asked.name)]
     if asked.verb == "readme":
-        return write_readme(root)
+        return contents.write_readme(root)
     return check(root) if asked.verb == "check" else workspace.work(root)
 
 

@@ -216,3 +216,38 @@ def heat(table: pd.DataFrame, *, fired: pd.DataFrame, ax: Axes | None = None) ->
     ax.xaxis.tick_top()
     ax.spines[:].set_visible(False)
     return ax
+
+
+def pictures(truth: pd.Series, served: dict[str, pd.Series], *, unit: str) -> Axes:
+    """Return small unlabelled pictures side by side: what was served against what is true."""
+    figure = Figure(figsize=(7.2, 2.3))
+    panels = figure.subplots(1, len(served), sharex=True, sharey=True)
+    top = float(truth.quantile(0.98))
+    for ax, (name, values) in zip(panels, served.items(), strict=True):
+        ax.plot(truth, values, ".", color=COLOURS["clean"], markersize=1.5, alpha=0.3)
+        ax.plot([0, top], [0, top], color="#222222", linewidth=0.6)
+        ax.set(xlim=(0, top), ylim=(-0.04 * top, top), title=name, xticks=[], yticks=[])
+    panels[0].set_ylabel(f"as served ({unit})")
+    figure.supxlabel(f"{truth.name}, recomputed ({unit})", fontsize=9)
+    return panels[0]
+
+
+def bets(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
+    """Return each bet beside its truth, a line between them.
+
+    Parameters
+    ----------
+    table: one row per bet, columns guess and truth in the same unit
+    """
+    ax = axes(ax, figsize=(6, 0.45 * len(table) + 1.4))
+    rows = np.arange(len(table))
+    for row, guess, truth in zip(rows, table["guess"], table["truth"], strict=True):
+        ax.plot([guess, truth], [row, row], color=COLOURS["context"], linewidth=3, zorder=1)
+    ax.plot(table["guess"], rows, "D", color=COLOURS["broken"], label="your bet")
+    ax.plot(table["truth"], rows, "o", color=COLOURS["fixed"], label="the truth")
+    ax.legend(labelcolor="linecolor", loc="lower left", bbox_to_anchor=(0, 1), ncols=2)
+    ax.set_yticks(rows, table.index)
+    ax.set_ylim(len(table) - 0.5, -0.5)
+    miss = float((table["guess"] - table["truth"]).abs().astype(float).mean())
+    ax.set_title(f"Your bets were {miss:.2f} off on average", pad=26)
+    return ax

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from mlkit import CHALLENGES, notebooks
+from mlkit import CHALLENGES, contents
 
 ROOT = Path(__file__).parent.parent
 MODULES = ["stats", "lesson", "claims"]
@@ -56,7 +56,7 @@ def test_the_map_names_every_challenge(word):
 
 
 def test_the_notebooks_readme_is_up_to_date():
-    assert text("notebooks/README.md") == notebooks.readme(ROOT)
+    assert text("notebooks/README.md") == contents.readme(ROOT)
 
 
 @pytest.mark.parametrize("name", MODULES)

@@ -247,6 +247,24 @@ say(f"Equal to nine digits in every row; bit for bit, {same.min():.0%} of the va
     f"tolerance, never for identity.")
 
 # %% [markdown]
+# And one customer by hand, in pandas. Two clocks are at work: a purchase counts when it *happened*
+# before the offer and had *arrived* by then.
+
+# %%
+offer = shop["training"].query("purchases_30d > 2").tail(1)
+user, now = offer["user_id"].item(), offer["prediction_ts"].item()
+rows = shop["transactions"].query("user_id == @user and event_ts < @now and ingest_ts <= @now")
+recent = rows[rows["event_ts"] >= now - pd.Timedelta(days=30)]
+average = recent["amount_usd"].mean() if len(recent) else rows["amount_usd"].tail(3).mean()
+twin = {"avg_amount": average, "amount_variance": recent["amount_usd"].var(),
+        "purchases_30d": len(recent), "total_purchases": len(rows),
+        "days_since_last_purchase": (now - rows["event_ts"].max()) / pd.Timedelta(days=1),
+        "last_category": rows["category"].cat.codes.iloc[-1]}
+answers = {engine: asof_features(shop["transactions"], offer, engine=engine).loc[0, list(FEATURES)]
+           for engine in ("duckdb", "sqlite")}
+pd.DataFrame({"pandas": twin, **answers}).astype(float).round(6)
+
+# %% [markdown]
 # ## Take it with you
 #
 # All deliberately wrong code of this lesson; everything else in the kit is meant to be right.
