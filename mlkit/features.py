@@ -162,3 +162,132 @@ def run_sql(
 def _warehouse() -> duckdb.DuckDBPyConnection:
     """One empty database for the whole process; each query gets a cursor of its own."""
     return duckdb.connect(config={"threads": 1})
+
+
+# Loans: what the lender knew at the application
+
+LOAN_FEATURES = ("credit_score", "years_in_job", "income_usd", "amount_usd", "earlier_late")
+EARLIER_LATE = """
+SELECT a.application_id, COUNT(p.due_us) * 1.0 AS earlier_late
+FROM applications a LEFT JOIN payments p
+  ON p.user_id = a.user_id AND p.late AND p.due_us < a.at_us
+GROUP BY a.application_id"""
+
+
+def loan_features(applications: pd.DataFrame, payments: pd.DataFrame) -> pd.DataFrame:
+    """Return the features of each application as of its moment.
+
+    Four columns of the application itself, and the late payments on the user's earlier loans that
+    fell due before it; never the late payments on the loan that is asked for.
+
+    Parameters
+    ----------
+    applications: application_id int (unique), user_id int, applied_ts UTC, credit_score int,
+        years_in_job float, income_usd float, amount_usd float
+    payments: user_id int, due_ts UTC, late bool
+
+    Returns
+    -------
+    One row per application in their order: application_id, user_id, applied_ts, then
+    LOAN_FEATURES as float64.
+
+    Raises
+    ------
+    KeyError, TypeError: a column is missing, or of another type
+    ValueError: no rows, or repeated ids
+    """
+    plain = dict.fromkeys(LOAN_FEATURES[:-1], "float")
+    keys = {"application_id": "int", "user_id": "int", "applied_ts": "time"}
+    require(applications, "applications", {**keys, **plain})
+    require(payments, "payments", {"user_id": "int", "due_ts": "time", "late": "bool"})
+    require_unique(applications, "applications", ["application_id"])
+    asked = applications[["application_id", "user_id"]].assign(
+        at_us=as_microseconds(applications["applied_ts"])
+    )
+    due = payments[["user_id", "late"]].assign(due_us=as_microseconds(payments["due_ts"]))
+    earlier = run_sql(EARLIER_LATE, applications=asked, payments=due).set_index("application_id")
+    table = applications[list(keys)].join(applications[list(plain)].astype("float64"))
+    late = earlier["earlier_late"].loc[applications["application_id"]]
+    return table.reset_index(drop=True).assign(earlier_late=late.to_numpy("float64"))
+
+
+# Cards: what the bank knew at the moment of the charge
+
+MINUTE_US = 60_000_000
+CARD_FEATURES = {
+    "amount_usd": "MAX(c.amount_usd)",
+    "new_device": "MAX(c.new_device)",
+    "km_home": "MAX(c.km_home)",
+    "charges_5m": f"COUNT(*) FILTER (c.age_us <= {5 * MINUTE_US}) * 1.0",
+    "amount_5m": f"COALESCE(SUM(c.before_usd) FILTER (c.age_us <= {5 * MINUTE_US}), 0.0)",
+    "charges_1h": f"COUNT(*) FILTER (c.age_us <= {60 * MINUTE_US}) * 1.0",
+    "charges_30d": "COUNT(c.age_us) * 1.0",
+    "avg_30d": "AVG(c.before_usd)",
+    "amount_ratio": "MAX(c.amount_usd) / AVG(c.before_usd)",
+    "chargebacks": "MAX(c.chargebacks)",
+}
+CARDS = {
+    "charge_id": "int",
+    "user_id": "int",
+    "event_ts": "time",
+    "ingest_ts": "time",
+    "amount_usd": "float",
+    "new_device": "bool",
+    "km_home": "float",
+}
+
+
+def card_sql() -> str:
+    """Return the query that computes the features of charges: one row per charge."""
+    columns = ",\n  ".join(f"{text} AS {name}" for name, text in CARD_FEATURES.items())
+    return f"""
+WITH told AS (
+  SELECT c.charge_id, COUNT(f.known_us) * 1.0 AS chargebacks
+  FROM charges c LEFT JOIN frauds f ON f.user_id = c.user_id AND f.known_us <= c.at_us
+  GROUP BY c.charge_id
+), c AS (
+  SELECT now.charge_id, now.amount_usd, now.new_device, now.km_home, told.chargebacks,
+    now.at_us - b.at_us AS age_us, b.amount_usd AS before_usd
+  FROM charges now JOIN told USING (charge_id) LEFT JOIN charges b
+    ON b.user_id = now.user_id AND b.at_us < now.at_us AND b.ingest_us <= now.at_us
+    AND b.at_us >= now.at_us - {WINDOW_DAYS * DAY_US}
+)
+SELECT c.charge_id,
+  {columns}
+FROM c GROUP BY c.charge_id ORDER BY c.charge_id"""
+
+
+def card_features(charges: pd.DataFrame) -> pd.DataFrame:
+    """Return the features of each charge as of its moment, on both clocks.
+
+    An earlier charge counts when it happened strictly before and had arrived by then; a
+    charge-back counts when it was known by then.
+
+    Parameters
+    ----------
+    charges: charge_id int (unique), user_id int, event_ts UTC, ingest_ts UTC, amount_usd float
+        USD, new_device bool, km_home float, fraud_known_ts UTC (empty without a charge-back)
+
+    Returns
+    -------
+    One row per charge in their order: charge_id, user_id, event_ts, then CARD_FEATURES as
+    float64; NaN where the last 30 days hold no charge.
+
+    Raises
+    ------
+    KeyError, TypeError: a column is missing, or of another type
+    ValueError: no rows, or repeated ids
+    """
+    require(charges, "charges", {**CARDS, "fraud_known_ts": "time"})
+    require_unique(charges, "charges", ["charge_id"])
+    rows = charges[["charge_id", "user_id", "amount_usd", "km_home"]].assign(
+        new_device=charges["new_device"].astype("float64"),
+        at_us=as_microseconds(charges["event_ts"]),
+        ingest_us=as_microseconds(charges["ingest_ts"]),
+    )
+    told = charges.dropna(subset=["fraud_known_ts"])
+    frauds = told[["user_id"]].assign(known_us=as_microseconds(told["fraud_known_ts"]))
+    answers = run_sql(card_sql(), charges=rows, frauds=frauds).set_index("charge_id")
+    table = charges[["charge_id", "user_id", "event_ts"]].reset_index(drop=True)
+    known = answers.astype("float64").loc[charges["charge_id"]].reset_index(drop=True)
+    return table.join(known)

@@ -2,7 +2,8 @@
 
 The pipeline has two paths, each with a table of its own: `training` holds the features that the
 training path computed, `served` those that the serving path computed for the same offers. In a
-healthy world both come from the one definition in `mlkit.features`, so they agree.
+healthy world both come from the one definition in `mlkit.features`, so they agree. What is asked,
+from which features and judged how, is the world's `mlkit.tasks.Task`.
 """
 
 import io
@@ -15,20 +16,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from mlkit.features import FEATURES, asof_features
 from mlkit.params import maker
 from mlkit.tables import Tables, require, require_tables, require_unique, write_bytes
+from mlkit.tasks import TASKS, Task, task_of
 
-TRAIN_SHARE, VALIDATE_SHARE = 0.50, 0.70  # of the time between first and last offer
-THRESHOLD = 0.5
+THRESHOLD = 0.5  # where the task has no capacity for review of its own
 TRUSTED = ["numpy.dtype"]  # besides what skops trusts by itself
-OFFERS = {
-    "offer_id": "int",
-    "user_id": "int",
-    "prediction_ts": "time",
-    "accepted": "bool",
-    "label_known_ts": "time",
-}
 
 
 def make_world(name: str, *, rng: np.random.Generator, **knobs: Any) -> Tables:
@@ -41,33 +34,34 @@ def make_world(name: str, *, rng: np.random.Generator, **knobs: Any) -> Tables:
     return operate(maker(name)(rng=rng, **knobs))
 
 
-def operate(shop: Tables) -> Tables:
-    """Return the shop with `training`, `served` and `decisions` of a healthy pipeline.
+def operate(world: Tables) -> Tables:
+    """Return the world with `training`, `served` and `decisions` of a healthy pipeline.
 
     Raises
     ------
-    KeyError: the tables lack `transactions` or `offers`
+    KeyError: the tables lack the requests, or what their features are made of
     """
-    require_tables(shop, "transactions", "offers")
-    features = asof_features(shop["transactions"], shop["offers"])
-    return log_decisions({**shop, "training": features, "served": features})
+    task = task_of(world)
+    require_tables(world, *task.needs)
+    features = task.compute(world)
+    return log_decisions({**world, "training": features, "served": features})
 
 
-def periods(offers: pd.DataFrame) -> pd.Series:
-    """Return train, validate, production or gap for each offer, by time.
+def periods(requests: pd.DataFrame, task: Task = TASKS["shop"]) -> pd.Series:
+    """Return train, validate, production or gap for each request, by time.
 
-    The cuts lie at fixed shares of the time between the first and the last offer. An offer whose
-    answer was not yet known when the next period began belongs to no period: a gap of the label
-    delay, so that no answer from the future is used.
+    The cuts lie at fixed shares of the time between the first and the last request. A request
+    whose answer was not yet known when the next period began belongs to no period: a gap of the
+    label delay, so that no answer from the future is used.
 
     Raises
     ------
-    KeyError, TypeError, ValueError: `offers` is not a table of offers
+    KeyError, TypeError, ValueError: `requests` is not the table of requests of the task
     """
-    require(offers, "offers", OFFERS)
-    at, known = offers["prediction_ts"], offers["label_known_ts"]
+    require(requests, task.requests, task.columns)
+    at, known = requests[task.time], requests["label_known_ts"]
     span = at.max() - at.min()
-    first_cut, go_live = at.min() + TRAIN_SHARE * span, at.min() + VALIDATE_SHARE * span
+    first_cut, go_live = (at.min() + share * span for share in task.cuts)
     period = np.select(
         [
             at >= go_live,
@@ -77,7 +71,7 @@ def periods(offers: pd.DataFrame) -> pd.Series:
         ["production", "validate", "train"],
         "gap",
     )
-    return pd.Series(period, index=offers.index, name="period")
+    return pd.Series(period, index=requests.index, name="period")
 
 
 def plain_model() -> Any:
@@ -103,13 +97,14 @@ def fit(tables: Tables) -> Any:
 
     Raises
     ------
-    KeyError: `training` or `offers` is missing
+    KeyError: `training` or the table of requests is missing
     ValueError: no training rows, or answers of one kind only
     """
     X, y = labelled(tables, "training", "train")
     if y.nunique() != 2:
         raise ValueError(
-            f"training: expected accepted and refused offers, came {len(y)} of one kind"
+            f"training: expected answers of both kinds ({task_of(tables).label} and not), "
+            f"came {len(y)} of one kind"
         )
     model = plain_model().fit(X, y)
     scaler, logistic = model[-2:]
@@ -125,22 +120,31 @@ def labelled(tables: Tables, path: str, period: str) -> tuple[pd.DataFrame, pd.S
     Raises
     ------
     KeyError: a table or a column is missing
-    ValueError: an offer comes twice, or the period has no labelled row
+    ValueError: a request comes twice, or the period has no labelled row
     """
-    require_tables(tables, path, "offers")
-    features = require(tables[path], path, {"offer_id": "int", **dict.fromkeys(FEATURES, "float")})
-    require_unique(features, path, ["offer_id"])
-    require_unique(tables["offers"], "offers", ["offer_id"])
-    offers = tables["offers"][periods(tables["offers"]) == period]
-    rows = offers.dropna(subset=["accepted"]).merge(features, on="offer_id", validate="1:1")
+    task = task_of(tables)
+    require_tables(tables, path, task.requests)
+    features = _features(tables, path, task)
+    requests = tables[task.requests]
+    require_unique(requests, task.requests, [task.key])
+    requests = requests[periods(requests, task) == period]
+    rows = requests[[task.key, task.label]].dropna()
+    rows = rows.merge(features, on=task.key, validate="1:1")
     if rows.empty:
         raise ValueError(f"{path}: no row of the {period} period has a known answer")
-    return rows[list(FEATURES)], rows["accepted"].astype(bool)
+    return rows[list(task.features)], rows[task.label].astype(bool)
+
+
+def _features(tables: Tables, path: str, task: Task) -> pd.DataFrame:
+    columns = {task.key: "int", **dict.fromkeys(task.features, "float")}
+    features = require(tables[path], path, columns)
+    require_unique(features, path, [task.key])
+    return features[list(columns)]
 
 
 def accuracy(model: Any, X: pd.DataFrame, y: pd.Series) -> float:
     """Return the share of rows in [0, 1] that the model gets right."""
-    return float((model.predict(X[list(FEATURES)]) == y.to_numpy()).mean())
+    return float((model.predict(X) == y.to_numpy()).mean())
 
 
 def decide(model: Any, tables: Tables) -> pd.DataFrame:
@@ -148,24 +152,33 @@ def decide(model: Any, tables: Tables) -> pd.DataFrame:
 
     Returns
     -------
-    One row per production offer: offer_id, user_id, ts, the features as served, score in
-    [0, 1] (six decimals), decision, label (empty while unknown), label_known_ts.
+    One row per request in production: its key, user_id, ts, the features as served, score in
+    [0, 1] (six decimals), decision, label (empty while unknown), label_known_ts. Where the task
+    has a capacity for review, the decision is a score among the highest of the training rows.
 
     Raises
     ------
-    KeyError: `served` or `offers` is missing, or one of their columns
+    KeyError: `served` or the table of requests is missing, or one of their columns
     """
-    require_tables(tables, "served", "offers")
-    columns = {"offer_id": "int", **dict.fromkeys(FEATURES, "float")}
-    served = require(tables["served"], "served", columns)
-    require_unique(served, "served", ["offer_id"])
-    offers = tables["offers"][periods(tables["offers"]) == "production"]
-    rows = offers.merge(served[["offer_id", *FEATURES]], on="offer_id", validate="1:1")
-    score = np.round(model.predict_proba(rows[list(FEATURES)])[:, 1], 6)
-    rows = rows.rename(columns={"prediction_ts": "ts", "accepted": "label"})
-    rows = rows.assign(score=score, decision=score >= THRESHOLD)
+    task = task_of(tables)
+    require_tables(tables, "served", task.requests)
+    served, requests = _features(tables, "served", task), tables[task.requests]
+    keys = [task.key, "user_id", task.time, task.label, "label_known_ts"]
+    rows = requests.loc[periods(requests, task) == "production", keys]
+    rows = rows.merge(served, on=task.key, validate="1:1")
+    score = np.round(model.predict_proba(rows[list(task.features)])[:, 1], 6)
+    rows = rows.rename(columns={task.time: "ts", task.label: "label"})
+    rows = rows.assign(score=score, decision=score >= _threshold(model, tables, task))
     last = ["score", "decision", "label", "label_known_ts"]
-    return rows[["offer_id", "user_id", "ts", *FEATURES, *last]]
+    return rows[[task.key, "user_id", "ts", *task.features, *last]]
+
+
+def _threshold(model: Any, tables: Tables, task: Task) -> float:
+    """Return the score from which the model acts."""
+    if task.review is None:
+        return THRESHOLD
+    X, _ = labelled(tables, "training", "train")
+    return round(float(np.quantile(model.predict_proba(X)[:, 1], 1 - task.review)), 6)
 
 
 def log_decisions(tables: Tables) -> Tables:
@@ -174,28 +187,58 @@ def log_decisions(tables: Tables) -> Tables:
 
 
 def performance(tables: Tables) -> dict[str, float]:
-    """Return offline, honest and production accuracy of the pipeline in `tables`, and its AUC.
+    """Return offline, honest and production score of the pipeline in `tables`, and its AUC.
+
+    The score is what the world's task is judged by: accuracy for the shop, AUC for loans, average
+    precision for cards (at one fraud in a hundred, doing nothing is right in ninety-nine).
 
     offline: on the validation rows of the training path, what the team would report.
     honest: on the logged `decisions` whose answer is known by now, the best estimate without
-    hidden truth. production: on every decision, judged by `truth_offers`; auc likewise.
+    hidden truth. production: on every decision, judged by the world's truth; auc likewise, and,
+    where the task is not judged by accuracy, recall (the share of the truly positive that the
+    decision finds, in [0, 1]).
 
     Raises
     ------
-    KeyError: `truth_offers` or another table is missing
+    KeyError: the table of truth or another table is missing
     """
+    from sklearn.metrics import recall_score
+
+    task = task_of(tables)
+    require_tables(tables, "decisions", task.truth)
+    decisions, truth = tables["decisions"], tables[task.truth].set_index(task.key)[task.label]
+    truth = truth.loc[decisions[task.key]]
+    known = decisions.dropna(subset=["label"])
+    X, y = labelled(tables, "training", "validate")
+    model = fit(tables)
+    scores = {
+        "offline": _judge(task, y, model.predict_proba(X)[:, 1], model.predict(X)),
+        "honest": _judge(task, known["label"], known["score"], known["decision"]),
+        "production": _judge(task, truth, decisions["score"], decisions["decision"]),
+        "auc": _auc(truth.to_numpy(bool), decisions["score"]),
+    }
+    if task.judge != "accuracy":
+        scores["recall"] = float(recall_score(truth, decisions["decision"], zero_division=0))
+    return scores
+
+
+def _judge(task: Task, answer: pd.Series, score: Any, decision: Any) -> float:
+    """Return the score by which a task is judged, in [0, 1]; NaN where there is one class only."""
+    from sklearn.metrics import average_precision_score
+
+    truth = answer.to_numpy(bool)
+    if task.judge == "accuracy":
+        return float((np.asarray(decision) == truth).mean())
+    if task.judge == "auc":
+        return _auc(truth, score)
+    return float(average_precision_score(truth, score)) if truth.any() else float("nan")
+
+
+def _auc(truth: np.ndarray, score: Any) -> float:
     from sklearn.metrics import roc_auc_score
 
-    require_tables(tables, "decisions", "truth_offers")
-    decisions = tables["decisions"]
-    truth = tables["truth_offers"].set_index("offer_id")["accepted"].loc[decisions["offer_id"]]
-    right = decisions["decision"].to_numpy() == truth.to_numpy()
-    return {
-        "offline": accuracy(fit(tables), *labelled(tables, "training", "validate")),
-        "honest": float(right[decisions["label"].notna().to_numpy()].mean()),
-        "production": float(right.mean()),
-        "auc": float(roc_auc_score(truth, decisions["score"])),
-    }
+    one_class = truth.all() or not truth.any()
+    return float("nan") if one_class else float(roc_auc_score(truth, score))
 
 
 def save_model(model: Any, file: Path) -> None:

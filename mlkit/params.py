@@ -29,7 +29,11 @@ Count = Annotated[int, Interval(ge=1, le=100_000_000)]
 Days = Annotated[int, Interval(ge=0, le=100_000)]
 
 VERBS = ("inject", "detect", "repair")
-WORLDS = {"shop": "mlkit.worlds.shop:make_shop"}
+WORLDS = {
+    "shop": "mlkit.worlds.shop:make_shop",
+    "loans": "mlkit.worlds.loans:make_loans",
+    "cards": "mlkit.worlds.cards:make_cards",
+}
 
 
 def stream(seed: int, *names: str) -> np.random.Generator:

@@ -20,6 +20,7 @@ LAYERS = [
     ("params", "tables", "lineage"),
     ("worlds",),
     ("stats", "features", "contract"),
+    ("tasks",),
     ("model",),
     CHALLENGES,
     ("cases",),

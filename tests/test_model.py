@@ -17,7 +17,9 @@ from mlkit import model
 from mlkit.features import FEATURES
 from mlkit.params import stream
 from mlkit.tables import content_hash, without_truth
+from mlkit.tasks import TASKS
 
+FIRST_CUT, GO_LIVE = TASKS["shop"].cuts
 X86_LINUX = sys.platform == "linux" and platform.machine() == "x86_64"
 
 
@@ -47,14 +49,14 @@ def test_no_answer_is_used_before_it_is_known(shop, period, following):
 def test_cuts_lie_where_the_module_says(shop):
     at, period = shop["offers"]["prediction_ts"], model.periods(shop["offers"])
     share = (at - at.min()) / (at.max() - at.min())
-    assert share[period == "production"].min() == pytest.approx(model.VALIDATE_SHARE, abs=0.01)
-    assert share[period == "validate"].min() == pytest.approx(model.TRAIN_SHARE, abs=0.01)
-    assert (share[period == "train"] < model.TRAIN_SHARE).all()
+    assert share[period == "production"].min() == pytest.approx(GO_LIVE, abs=0.01)
+    assert share[period == "validate"].min() == pytest.approx(FIRST_CUT, abs=0.01)
+    assert (share[period == "train"] < FIRST_CUT).all()
 
 
 def test_gap_is_as_long_as_answers_take(shop):
     offers = shop["offers"].assign(period=model.periods(shop["offers"]))
-    for cut in (model.TRAIN_SHARE, model.VALIDATE_SHARE):
+    for cut in (FIRST_CUT, GO_LIVE):
         at = offers["prediction_ts"]
         moment = at.min() + cut * (at.max() - at.min())
         assert set(offers["period"][at.between(moment - pd.Timedelta(days=13), moment)]) == {"gap"}
@@ -205,7 +207,7 @@ BAD = {
     "one answer": (
         put("offers", lambda t: t.assign(accepted=True)),
         ValueError,
-        "expected accepted and refused offers, came .* of one kind",
+        "expected answers of both kinds .*, came .* of one kind",
     ),
     "repeated features": (put("training", twice), ValueError, "training: expected one row per"),
     "repeated offers": (put("offers", twice), ValueError, "offers: expected one row per offer_id"),

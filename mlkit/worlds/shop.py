@@ -14,17 +14,14 @@ from annotated_types import Interval
 
 from mlkit.params import Count, Days, NotNegative, Positive, PositiveOrInf, Share, checked
 from mlkit.tables import Tables, as_time
+from mlkit.worlds.people import DAY, SECOND, START, lag, make_users
 
-SECOND, HOUR, DAY = 1_000_000, 3_600_000_000, 86_400_000_000
-START = 1_735_689_600 * SECOND  # 2025-01-01 00:00 UTC, microseconds since 1970
 CENTURIES = 1 << 34  # seconds; keeps users apart in one sorted key
 TYPICAL = 3.7  # log of the typical basket in USD
 OFFER_EVERY_DAYS = 30
 FIRST_OFFER_DAY = 30
 CATEGORIES = ["grocery", "books", "home", "toys", "fashion", "gifts", "electronics", "travel"]
 CHANNELS = ["web", "app", "pos"]
-FIRST_NAMES = ["ana", "ben", "cho", "dia", "eli", "fay", "gus", "hana", "ivo", "jo"]
-LAST_NAMES = ["berg", "cruz", "ito", "khan", "lee", "moreau", "novak", "okoye", "silva", "smith"]
 
 
 @checked
@@ -78,44 +75,24 @@ def make_shop(
     levels = _levels(rng, n_users, n_days, regime_days, spread=(level_sd, base_share))
     rates = rate_per_day * np.exp(rng.normal(-(rate_sd**2) / 2, rate_sd, n_users))
     user, at = _purchases(rng, rates, n_days, naps)
-    level = _level_at(levels, user, at)
+    level = level_at(levels, user, at)
     transactions = pd.DataFrame({"txn_id": np.arange(len(user)), "user_id": user.astype("int32")})
     transactions["event_ts"] = as_time(at)
-    transactions["ingest_ts"] = as_time(at + _lag(rng, len(at), late_share, late_hours))
+    transactions["ingest_ts"] = as_time(at + lag(rng, len(at), late_share, late_hours))
     transactions["amount_usd"] = _baskets(rng, level, noise_sd)
     transactions["category"] = _categories(rng, level / level_sd, category_pull)
     transactions["channel"] = _channels(rng, user, n_users)
     user, at = _offer_times(rng, n_users, n_days)
-    truth = _answers(rng, _level_at(levels, user, at) / level_sd, label_k)
+    truth = _answers(rng, level_at(levels, user, at) / level_sd, label_k)
     known = at + label_delay_days * DAY
     return {
-        "users": _users(rng, n_users),
+        "users": make_users(rng, n_users),
         "transactions": transactions,
         "offers": _offers(user, at, known, truth, end=START + n_days * DAY),
         "truth_levels": levels.assign(from_ts=as_time(levels["from_ts"])),
         "truth_naps": naps.assign(from_ts=as_time(naps["from_ts"]), to_ts=as_time(naps["to_ts"])),
         "truth_offers": truth,
     }
-
-
-def _users(rng: np.random.Generator, n: int) -> pd.DataFrame:
-    first, last = rng.integers(0, 10, n), rng.integers(0, 10, n)
-    return pd.DataFrame(
-        {
-            "user_id": np.arange(n, dtype="int32"),
-            "email": [
-                f"{FIRST_NAMES[a]}.{LAST_NAMES[b]}{i}@mail.example"
-                for i, (a, b) in enumerate(zip(first, last, strict=True))
-            ],
-            "gender": pd.Categorical.from_codes(rng.integers(0, 2, n), ["F", "M"]),
-            "birth_year": rng.integers(1950, 2007, n).astype("int16"),
-            "signup_ts": as_time(START - rng.integers(0, 365, n) * DAY),
-            "region": rng.integers(0, 12, n).astype("int8"),
-            "income_usd": np.round(np.exp(rng.normal(10.6, 0.5, n)), 0).astype("float32"),
-            "consent": rng.random(n) < 0.8,
-            "deleted_ts": pd.Series(pd.NaT, index=range(n), dtype="datetime64[us, UTC]"),
-        }
-    )
 
 
 def _naps(
@@ -167,7 +144,8 @@ def _row_before(table: pd.DataFrame, user: np.ndarray, at: np.ndarray) -> np.nda
     return np.searchsorted(keys, user.astype("int64") * CENTURIES + at // SECOND, "right") - 1
 
 
-def _level_at(levels: pd.DataFrame, user: np.ndarray, at: np.ndarray) -> np.ndarray:
+def level_at(levels: pd.DataFrame, user: np.ndarray, at: np.ndarray) -> np.ndarray:
+    """Return the log spending level of each user at a moment (microseconds since 1970)."""
     return levels["level"].to_numpy()[_row_before(levels, user, at)]
 
 
@@ -191,13 +169,6 @@ def _purchases(
     user, at = user[awake], at[awake]
     order = np.lexsort((user, at))
     return user[order], at[order]
-
-
-def _lag(rng: np.random.Generator, n: int, late_share: float, late_hours: float) -> np.ndarray:
-    """Return microseconds until each row arrives: seconds for most, hours for the late ones."""
-    usual = rng.exponential(30, n)
-    late = (rng.random(n) < late_share) * rng.exponential(late_hours * 3600, n)
-    return ((usual + late) * SECOND).astype("int64")
 
 
 def _baskets(rng: np.random.Generator, level: np.ndarray, noise_sd: float) -> np.ndarray:
