@@ -251,3 +251,54 @@ def bets(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     miss = float((table["guess"] - table["truth"]).abs().astype(float).mean())
     ax.set_title(f"Your bets were {miss:.2f} off on average", pad=26)
     return ax
+
+
+def timeline(
+    weeks: pd.DataFrame, *, offline: float, live_from: pd.Timestamp, ax: Axes | None = None
+) -> Axes:
+    """Return what a team sees over the weeks of production, and what is true.
+
+    Parameters
+    ----------
+    weeks: index UTC time; column accuracy in [0, 1]
+    offline: the score that the team reports
+    live_from: the moment of the change
+    """
+    ax = axes(ax, figsize=(7.2, 3.8))
+    before, after = (weeks[at] for at in (weeks.index < live_from, weeks.index >= live_from))
+    ax.axhline(offline, color=COLOURS["clean"], linestyle=":", linewidth=1.5)
+    said = {"ha": "right", "va": "bottom", "fontsize": 9}
+    ax.text(weeks.index[-1], offline + 0.01, "what the team reports: offline", **said)
+    ax.plot(before.index, before["accuracy"], "-o", color=COLOURS["fixed"], markersize=4)
+    ax.plot(after.index, after["accuracy"], "--s", color=COLOURS["broken"], markersize=4)
+    box = {"color": COLOURS["broken"], "fontweight": "bold", "va": "top", "ha": "right"}
+    ax.text(weeks.index[-1], after["accuracy"].min() - 0.025, "what production gets", **box)
+    ax.axvline(live_from, color="#222222", linewidth=0.8)
+    ax.text(live_from, 0.985, " the service is rewritten", fontsize=9, va="top")
+    ax.set(ylim=(0.45, 1.0), ylabel="share of right decisions")
+    ax.tick_params(axis="x", labelsize=8)
+    return ax
+
+
+def lamps(ax: Axes, checks: list[str]) -> Axes:
+    """Return the Axes with a strip of green lamps below it, each with its words."""
+    for place, check in enumerate(checks):
+        x = (place + 0.02) / len(checks)
+        dot = {"transform": ax.transAxes, "clip_on": False}
+        ax.plot(x + 0.015, -0.2, "o", color="#2E7D32", markersize=9, **dot)
+        ax.text(x + 0.04, -0.2, f"{check}: passed", fontsize=9, va="center", **dot)
+    return ax
+
+
+def journey(places: dict[str, list[str]], *, ax: Axes | None = None) -> Axes:
+    """Return a map: the stations of a pipeline from left to right, and what goes wrong at each."""
+    ax = axes(ax, figsize=(7.6, 2.2))
+    last = len(places) - 1
+    ax.plot([0, last], [0, 0], color=COLOURS["context"], linewidth=10, zorder=1)
+    for x, (station, faults) in enumerate(places.items()):
+        ax.plot(x, 0, "o", color=COLOURS["fixed"], markersize=16, zorder=2)
+        ax.text(x, 0.22, station, ha="center", fontweight="bold", fontsize=10)
+        ax.text(x, -0.24, "\n".join(faults), ha="center", va="top", fontsize=9, linespacing=1.6)
+    ax.set(xlim=(-0.55, last + 0.55), ylim=(-1.0, 0.45), xticks=[], yticks=[])
+    ax.spines[:].set_visible(False)
+    return ax

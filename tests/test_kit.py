@@ -199,6 +199,7 @@ PROMISES = [
     "dvc repro",
 ]
 PROMISES += ["git diff HEAD --exit-code -- dvc.lock", "mlkit claims --seeds 3", "pytest"]
+PROMISES += ["mlkit fill notebooks", "MLKIT_STRICT=1 pytest"]
 
 
 def test_the_steps_of_test_are_the_promised_ones_in_order(kit):
@@ -406,3 +407,19 @@ def test_bare_make_prints_every_target():
 def test_ci_runs_the_two_commands_of_the_readme():
     lines = (ROOT / ".ci/run").read_text(encoding="utf-8").split("\n")
     assert [line for line in lines if line.startswith("make")] == ["make repro", "make test"]
+
+
+def test_variables_before_a_command_are_for_it_alone(kit):
+    env = {"PATH": "x"}
+    assert kit.parse("A=1 B=two pytest -n 2", env) == (
+        ["pytest", "-n", "2"],
+        {**env, "A": "1", "B": "two"},
+    )
+    assert env == {"PATH": "x"}
+
+
+def test_solved_notebooks_run_strictly_after_they_were_filled(kit):
+    names = [name for name, _ in kit.TEST]
+    assert names[-3:] == ["notebooks", "solve", "solved"]
+    words, env = kit.parse(dict(kit.TEST)["solved"], {})
+    assert env == {"MLKIT_STRICT": "1"} and words[-1] == ".mlkit/solved"
