@@ -30,7 +30,7 @@ METADATA = {
 LESSON = re.compile(r"\d\d_\w+")
 CODE_LINE = re.compile(r"^[ \t]*[^#\s]", re.MULTILINE)
 DEFINITION = re.compile(r"^\s*(?:async\s+)?(?:def|class)\s+\w+\s*[(:\[]", re.MULTILINE)
-MEASURED = re.compile(r"\d+\.\d+|\d+\s?%")
+MEASURED = re.compile(r"(?<!\w)\d+\.\d+|\d+\s?%")  # but not exercise ex1.1
 NOT_PROSE = re.compile(  # code fences, quoted lines, inline code, links, addresses
     r"^\s*(```|~~~).*?^\s*\1|^\s*>[^\n]*|(`+).+?\2|!?\[[^\]]*\]\([^)]*\)|https?://\S+",
     re.MULTILINE | re.DOTALL,

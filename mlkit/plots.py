@@ -267,11 +267,16 @@ def timeline(
     ax = axes(ax, figsize=(7.2, 3.8))
     before, after = (weeks[at] for at in (weeks.index < live_from, weeks.index >= live_from))
     ax.axhline(offline, color=COLOURS["clean"], linestyle=":", linewidth=1.5)
-    said = {"ha": "right", "va": "bottom", "fontsize": 9}
+    said: dict[str, Any] = {"ha": "right", "va": "bottom", "fontsize": 9}
     ax.text(weeks.index[-1], offline + 0.01, "what the team reports: offline", **said)
     ax.plot(before.index, before["accuracy"], "-o", color=COLOURS["fixed"], markersize=4)
     ax.plot(after.index, after["accuracy"], "--s", color=COLOURS["broken"], markersize=4)
-    box = {"color": COLOURS["broken"], "fontweight": "bold", "va": "top", "ha": "right"}
+    box: dict[str, Any] = {
+        "color": COLOURS["broken"],
+        "fontweight": "bold",
+        "va": "top",
+        "ha": "right",
+    }
     ax.text(weeks.index[-1], after["accuracy"].min() - 0.025, "what production gets", **box)
     ax.axvline(live_from, color="#222222", linewidth=0.8)
     ax.text(live_from, 0.985, " the service is rewritten", fontsize=9, va="top")
@@ -284,7 +289,7 @@ def lamps(ax: Axes, checks: list[str]) -> Axes:
     """Return the Axes with a strip of green lamps below it, each with its words."""
     for place, check in enumerate(checks):
         x = (place + 0.02) / len(checks)
-        dot = {"transform": ax.transAxes, "clip_on": False}
+        dot: dict[str, Any] = {"transform": ax.transAxes, "clip_on": False}
         ax.plot(x + 0.015, -0.2, "o", color="#2E7D32", markersize=9, **dot)
         ax.text(x + 0.04, -0.2, f"{check}: passed", fontsize=9, va="center", **dot)
     return ax

@@ -213,7 +213,7 @@ BAD_SOURCES = {
     "a_class": ("total = 1 + 1", "class A:\n    b = 1", "cell 2: def or class"),
     "an_untagged_answer": ('tags=["exercise"] ', "", "cell 3: def or class"),
     "no_way_out": ("kit.py doctor", "kit.py", "cell 2: no text beside the first code cell"),
-    "too_many_cells": (EXERCISE, "# %%\n1\n\n" * 28 + EXERCISE, "has 33 cells"),
+    "too_many_cells": (EXERCISE, "# %%\n1\n\n" * 29 + EXERCISE, "has 33 cells to read"),
 }
 
 

@@ -184,8 +184,8 @@ def find(id: str, kind: type[Any] = Exercise) -> Any:
 
 
 def words() -> list[str]:
-    """Return the words that have exercises, one module each."""
-    return sorted(file.stem for file in Path(__file__).parent.glob("[a-z]*.py"))
+    """Return the words that have exercises: those with a file of solutions."""
+    return sorted(file.stem for file in (Path(__file__).parents[1] / "solutions").glob("*.py"))
 
 
 def of_kind(kind: type[Any]) -> dict[str, Any]:

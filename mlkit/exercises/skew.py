@@ -78,7 +78,7 @@ def _small_values(
     share_by_release: Any, healthy: pd.DataFrame, rng: np.random.Generator
 ) -> Criterion:
     hit = rng.random(len(healthy)) < 0.5
-    small = healthy[["release"]].assign(recomputed=healthy["recomputed"] / 1e4)
+    small = healthy[["release"]].assign(recomputed=healthy["recomputed"] / 1e6)
     small["served"] = small["recomputed"] * np.where(hit, 1.5, 1.0)
     want = (hit & small["recomputed"].notna()).groupby(small["release"]).mean()
     return _close(
@@ -220,7 +220,7 @@ def _why_stale(
     age: pd.Series,
     limit: pd.Timedelta,
 ) -> str:
-    """Return which known mistake gives just this number, or a general word."""
+    """Return which known mistakes give just this number, or a general word."""
     last = store.groupby("user_id")["written_at"].max()
     latest = requests["asked_at"] - requests["user_id"].map(last)
     known = {
@@ -238,10 +238,10 @@ def _why_stale(
             _stale_by_time_alone(requests, store, limit),
         ],
     }
-    for why, values in known.items():
-        if any(np.isclose(got, value) for value in values):
-            return why
-    return (
+    fitting = [
+        why for why, values in known.items() if any(np.isclose(got, value) for value in values)
+    ]
+    return " Or: ".join(fitting) or (
         "For each request: the last row that the store wrote for that user at or before it, and "
         f"how old it was then. {age.isna().mean():.0%} of the requests found none."
     )
