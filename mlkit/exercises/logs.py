@@ -55,50 +55,39 @@ def _differs(served: pd.Series, truth: pd.Series) -> np.ndarray:
     return ~np.isclose(served, truth, rtol=TELLING, atol=0, equal_nan=True)
 
 
+HEALTHY = {
+    "silent: two equal tables": "Nothing differs here.",
+    "silent: values missing on both sides": "Missing on both sides is agreement (and NaN == NaN "
+    "is False).",
+    "silent: the log is in another order": "Rows were compared by their position: a log comes in "
+    "the order of its writing. Pair by user and moment.",
+    "silent: a retried request is logged twice": "A retry writes the same row again; it is one "
+    "request. Drop what is equal in full.",
+    "silent: whole numbers here, floats there, text elsewhere": "Comparing strings makes '3' "
+    "differ from '3.0': compare numbers as numbers.",
+    "silent: another database added the numbers": "Exact equality alarms on the last bit of a "
+    "sum: ask for a tolerance.",
+}
+
+
 @cache
 def healthy_pairs(seed: int) -> tuple[Pair, ...]:
     """Return pairs that differ in nothing that matters, one reason to be fooled each."""
     truth, rng = recompute(month(seed)[1]), stream(seed, "exercise", "ex1.2", "healthy")
     whole = truth.dropna().reset_index(drop=True)
     retried = pd.concat([truth, truth.sample(frac=0.05, random_state=1)], ignore_index=True)
-    return (
-        Pair("silent: two equal tables", whole, whole.copy(), set(), "Nothing differs here."),
-        Pair(
-            "silent: values missing on both sides",
-            truth,
-            truth.copy(),
-            set(),
-            "Missing on both sides is agreement (and NaN == NaN is False).",
-        ),
-        Pair(
-            "silent: the log is in another order",
-            shuffled(truth, rng),
-            truth,
-            set(),
-            "Rows were compared by their position: a log comes in the order of its writing. Pair "
-            "by user and moment.",
-        ),
-        Pair(
-            "silent: a retried request is logged twice",
-            shuffled(retried, rng),
-            truth,
-            set(),
-            "A retry writes the same row again; it is one request. Drop what is equal in full.",
-        ),
-        Pair(
-            "silent: whole numbers here, floats there, text elsewhere",
-            as_logged(truth),
-            truth,
-            set(),
-            "Comparing strings makes '3' differ from '3.0': compare numbers as numbers.",
-        ),
-        Pair(
-            "silent: another database added the numbers",
-            noisy(truth, rng),
-            truth,
-            set(),
-            "Exact equality alarms on the last bit of a sum: ask for a tolerance.",
-        ),
+    served = [
+        whole,
+        truth,
+        shuffled(truth, rng),
+        shuffled(retried, rng),
+        as_logged(truth),
+        noisy(truth, rng),
+    ]
+    others = [whole.copy(), *[truth] * 5]
+    return tuple(
+        Pair(name, mine, other, set(), why)
+        for (name, why), mine, other in zip(HEALTHY.items(), served, others, strict=True)
     )
 
 
@@ -227,48 +216,33 @@ def _some_values(truth: pd.DataFrame, rng: np.random.Generator) -> list[tuple]:
     ]
 
 
+TABLES = {
+    "requests that were never logged": "An inner join forgets requests that one side lacks: they "
+    "are 'rows'.",
+    "requests that nobody recomputed": "A left join from the warehouse forgets what only the log "
+    "has: they are 'rows'.",
+    "a feature that the log no longer has": "A column that is gone is a difference in every "
+    "request, and no reason to stop.",
+    "two counts exchanged for some users": "Both are plausible numbers: compare every feature, "
+    "also those that look right.",
+    "another text for three users": "Features in words count too: compare what is no number by "
+    "its text.",
+}
+
+
 def _tables(truth: pd.DataFrame, rng: np.random.Generator) -> list[tuple]:
     """Return skews of rows, columns and text."""
-    lost, kept = truth.drop(index=rng.choice(truth.index, 5, replace=False)), truth
+    lost = truth.drop(index=rng.choice(truth.index, 5, replace=False))
     some = _hit(truth, "total_purchases", 40, rng)
-    mixed, recent, total = truth.copy(), truth["purchases_30d"], truth["total_purchases"]
-    mixed.loc[some, "purchases_30d"], mixed.loc[some, "total_purchases"] = total, recent
-    text = truth["last_category"].copy()
-    text.iloc[_hit(truth, "last_category", 3, rng)] = "unknown"
-    return [
-        (
-            "requests that were never logged",
-            lost,
-            kept,
-            {"rows"},
-            "An inner join forgets requests that one side lacks: they are 'rows'.",
-        ),
-        (
-            "requests that nobody recomputed",
-            kept,
-            lost,
-            {"rows"},
-            "A left join from the warehouse forgets what only the log has: they are 'rows'.",
-        ),
-        (
-            "a feature that the log no longer has",
-            truth.drop(columns="amount_variance"),
-            truth,
-            {"amount_variance"},
-            "A column that is gone is a difference in every request, and no reason to stop.",
-        ),
-        (
-            "two counts exchanged for some users",
-            mixed,
-            truth,
-            {"purchases_30d", "total_purchases"},
-            "Both are plausible numbers: compare every feature, also those that look right.",
-        ),
-        (
-            "another text for three users",
-            truth.assign(last_category=text),
-            truth,
-            {"last_category"},
-            "Features in words count too: compare what is no number by its text.",
-        ),
+    counts = ["purchases_30d", "total_purchases"]
+    mixed, text = truth.copy(), truth.copy()
+    mixed.loc[some, counts] = truth.loc[some, counts[::-1]].to_numpy()
+    text.loc[_hit(truth, "last_category", 3, rng), "last_category"] = "unknown"
+    pairs = [
+        (lost, truth, {"rows"}),
+        (truth, lost, {"rows"}),
+        (truth.drop(columns="amount_variance"), truth, {"amount_variance"}),
+        (mixed, truth, set(counts)),
+        (text, truth, {"last_category"}),
     ]
+    return [(name, *pair, why) for (name, why), pair in zip(TABLES.items(), pairs, strict=True)]
