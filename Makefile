@@ -9,6 +9,7 @@ doctor: ; @$(PYTHON) kit.py doctor ## check this machine in seconds, with a fix 
 notebooks: ; @$(PYTHON) kit.py notebooks ## build the notebooks from notebooks/src, all or those named
 claims: ; @$(PYTHON) kit.py claims ## test the claims over many seeds (--seeds 5 --only skew)
 proof: ; @$(PYTHON) kit.py proof ## gather all slow evidence into proof/table.md
+upgrade: ; @$(PYTHON) kit.py upgrade ## resolve the libraries anew, make everything again, report what moved (--seeds 100)
 tools: ; @$(PYTHON) kit.py tools ## make .venv-tools/, the environment of the real systems
 
-.PHONY: help repro test lab doctor notebooks claims proof tools
+.PHONY: help repro test lab doctor notebooks claims proof upgrade tools

@@ -53,6 +53,14 @@ PROOF = [
     ("benchmarks", "pytest tests/benchmarks"),
 ]
 
+# The steps of `upgrade` once both locks are new: every one runs, then the report says what moved.
+UPGRADE = [
+    ("pipeline", "dvc repro"),
+    ("notebooks", "python -m mlkit.notebooks build"),
+    ("claims", "mlkit claims --start 1000 --json proof/claims.json --seeds {seeds}"),
+    ("report", "python -m mlkit.upgrade"),
+]
+
 # The same bytes everywhere: one BLAS kernel, one thread, one hash seed (not for benchmarks).
 PINS = {"OMP_NUM_THREADS": "1", "PYTHONHASHSEED": "0"}
 if X86:
@@ -284,6 +292,30 @@ def proof(extra: list) -> int:
     return worst
 
 
+def upgrade(extra: list) -> int:
+    """resolve the libraries anew, make everything again, report what moved (--seeds 100)"""
+    asked = argparse.ArgumentParser("kit.py upgrade")
+    asked.add_argument("--seeds", type=int, default=100, help="worlds for the claims")
+    seeds = asked.parse_args(extra).seeds
+    if not has_uv():
+        print("FIX uv is not on the PATH, and only uv writes the locks: install it, then again")
+        return 1
+    for lock in LOCKS.values():
+        header = (ROOT / lock).read_text(encoding="utf-8").split("\n")[1]
+        if run([*shlex.split(header.lstrip("# ")), "--upgrade", "--quiet"], dict(os.environ)) != 0:
+            print(f"FIX {lock} cannot be resolved, see above; `git checkout {lock}` brings it back")
+            return 1
+    env, found = prepare(), []
+    tell_dvc(env)
+    (ROOT / "proof").mkdir(exist_ok=True)
+    for name, command in UPGRADE:
+        print(f"{name}: {command.format(seeds=seeds)}", flush=True)
+        found.append((name, run(*parse(command.format(seeds=seeds), env))))
+    red = [f"{name} failed with status {status}" for name, status in found if status]
+    print("\n".join(f"FIX {line}, see above" for line in red), end="\n" if red else "")
+    return 1 if red else 0
+
+
 def tools(extra: list) -> int:
     """make .venv-tools/, the environment of the real systems"""
     prepare(".venv-tools")
@@ -365,7 +397,7 @@ def windows_files() -> list:
     return [str(path.relative_to(ROOT)) for path in texts if b"\r\n" in path.read_bytes()]
 
 
-JOBS = (repro, test, lab, doctor, notebooks, claims, proof, tools)
+JOBS = (repro, test, lab, doctor, notebooks, claims, proof, upgrade, tools)
 COMMANDS = {job.__name__: job for job in JOBS}
 
 

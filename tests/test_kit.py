@@ -423,3 +423,52 @@ def test_solved_notebooks_run_strictly_after_they_were_filled(kit):
     assert names[-3:] == ["notebooks", "solve", "solved"]
     words, env = kit.parse(dict(kit.TEST)["solved"], {})
     assert env == {"MLKIT_STRICT": "1"} and words[-1] == ".mlkit/solved"
+
+
+# The yearly upgrade
+
+
+@pytest.fixture
+def upgradable(kit, project, calls, monkeypatch):
+    """A project whose locks can be resolved, and the commands that would be run."""
+    for lock in kit.LOCKS.values():
+        (project / lock).write_text(f"# by uv\n#    uv pip compile -o {lock}\n", encoding="utf-8")
+    monkeypatch.setattr(kit, "has_uv", lambda: True)
+    monkeypatch.setattr(kit, "prepare", dict)
+    monkeypatch.setattr(kit, "tell_dvc", lambda env: 0)
+    return calls
+
+
+def test_upgrade_resolves_both_locks_then_makes_everything_again(kit, upgradable):
+    assert kit.main(["upgrade", "--seeds", "2"]) == 0
+    first = [" ".join(words) for words in upgradable]
+    assert first[:2] == [
+        f"uv pip compile -o {lock} --upgrade --quiet" for lock in kit.LOCKS.values()
+    ]
+    assert [words.split()[0] for words in first[2:]] == ["dvc", "python", "mlkit", "python"]
+    assert first[4].endswith("--seeds 2") and first[5] == "python -m mlkit.upgrade"
+
+
+def test_upgrade_runs_every_step_and_names_the_red_ones(kit, upgradable, monkeypatch, capsys):
+    def run(command, env):
+        upgradable.append(command)
+        return 3 if command[0] == "dvc" else 0
+
+    monkeypatch.setattr(kit, "run", run)
+    assert kit.main(["upgrade"]) == 1
+    assert upgradable[-1] == ["python", "-m", "mlkit.upgrade"]
+    assert "FIX pipeline failed with status 3" in capsys.readouterr().out
+
+
+def test_upgrade_stops_where_a_lock_cannot_be_resolved(kit, upgradable, capsys):
+    upgradable.status = 2
+    assert kit.main(["upgrade"]) == 1
+    assert len(upgradable) == 1
+    assert "`git checkout requirements.txt` brings it back" in capsys.readouterr().out
+
+
+def test_upgrade_needs_uv(kit, upgradable, monkeypatch, capsys):
+    monkeypatch.setattr(kit, "has_uv", lambda: False)
+    assert kit.main(["upgrade"]) == 1
+    assert "FIX uv is not on the PATH" in capsys.readouterr().out
+    assert upgradable == []

@@ -45,7 +45,8 @@ plots.show(plots.lamps(ax, ["schema", "averages", "offline score"]), alt="Accura
 
 # %% [markdown]
 # The dotted line is what the team reports, and it did not move. The dashed one is what customers
-# got; in real life nobody can draw it, because answers come late and truth never. The kit can: its
+# got; in real life nobody can draw it, because answers come late
+# ([label delay](../glossary.md#label-delay)) and truth never. The kit can: its
 # worlds are made up, so the truth is known, and no check is allowed to look at it.
 #
 # Four checks stood at the gate. One of them would have caught it on the first day. Which one?

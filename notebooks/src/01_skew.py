@@ -1,14 +1,14 @@
 # %% [markdown]
 # # 01 · Same model, same customers: where did the accuracy go?
 #
-# *Training-serving skew. Thirty minutes to read, fifteen to play. Good places to stop: after
-# acts two and four.*
+# *[Training-serving skew](../glossary.md#training-serving-skew). Thirty minutes to read, fifteen
+# to play. Good places to stop: after acts two and four.*
 #
 # ## 1. What would you bet?
 #
 # A shop sends every customer an offer once a month, and a model decides who gets the dear one.
 # The serving path has just been rewritten in a faster language. The tests are green, the model
-# file is the same, and the offline score has not moved.
+# file is the same, and the [offline score](../glossary.md#offline-score) has not moved.
 #
 # We build the shop in memory from `params.yaml`. If the next cell fails, run
 # `python kit.py doctor` in the project's folder.
@@ -36,9 +36,11 @@ pd.Series({name: len(table) for name, table in shop.items()}, name="rows").to_fr
 # One row per offer in each. Tables whose names begin with `truth_` belong to the simulation:
 # no team has them, and no check below may look at them.
 #
-# The healthy pipeline, judged three ways: what the team reports from a hold-out (*offline*), what
-# the answers that have come in so far say (*honest*), and what is true (*production*). They are
-# measured on different offers, so even here they differ a little.
+# The healthy pipeline, judged three ways: what the team reports from a
+# [hold-out](../glossary.md#hold-out) (*offline*), what the answers that have come in so far say
+# ([*honest*](../glossary.md#honest-estimate)), and what is true
+# ([*production*](../glossary.md#production-score)). They are measured on different offers, so even
+# here they differ a little.
 
 # %%
 healthy = skew.score(shop)
@@ -112,16 +114,17 @@ means.drop(index=["offer_id", "user_id"]).round(2)
 # %% [markdown]
 # The usual check passes. An average over customers cannot tell who was served which value: one is
 # told too much, another too little, and the errors cancel. Even where histograms differ, they mix
-# skew with drift, because they compare different customers or different days.
+# skew with [drift](../glossary.md#drift), because they compare different customers or days.
 #
 # > **Pitfall.** Comparing distributions asks whether the crowd looks alike. Skew is a question
 # > about each single request.
 #
 # The check that works pairs the two paths: same customer, same moment, two values. On a toy, by
 # hand and by the library. A missing value equals a missing value and nothing else; numbers are
-# equal within a relative tolerance. Both are decisions that a parity check has to take aloud. Then
-# the whole shop: `value` is the share of offers on which the two paths disagree, `gap` the typical
-# size of the difference, `first` when it began: which feature to look at, and since when.
+# equal within a [relative tolerance](../glossary.md#relative-tolerance). Both are decisions that a
+# [parity check](../glossary.md#parity-check) has to take aloud. Then the whole shop: `value` is the
+# share of offers on which the two paths disagree, `gap` the typical size of the difference, `first`
+# when it began: which feature to look at, and since when.
 
 # %%
 one = pd.DataFrame({"user_id": [1, 2, 3], "avg_amount": [last_3_rows, 20.0, None]})
@@ -148,8 +151,9 @@ found[shown].round({"value": 3, "gap": 3})
 # One definition for both paths. A feature is a piece of SQL over what was known at the moment of
 # the request; warehouse and serving database run the same text (the gallery compares them, and
 # pandas). Two clocks are at work: a purchase counts when it *happened* before the offer and had
-# *arrived* by then. Today's date appears nowhere: a definition with `current_date()` in it gives
-# every old training row a new answer each day. Here it is, for one feature:
+# *arrived* by then ([point-in-time correctness](../glossary.md#point-in-time-correctness)). Today's
+# date appears nowhere: a definition with `current_date()` in it gives every old training row a new
+# answer each day. Here it is, for one feature:
 
 # %%
 from mlkit.features import FEATURES, feature_sql
@@ -170,13 +174,13 @@ scoreboard(**scores)
 # %% [markdown]
 # ### Does it hold in other worlds?
 #
-# One world proves nothing. The same fault in fresh shops of four kinds. The stationary one is the
-# surprise: when nobody ever changes, more history is better history, so the bug *helps*. Skew can
-# always be found; whether it hurts depends on the world. That is why we check parity and do not
-# wait for the accuracy to fall.
+# One world proves nothing. The same fault in fresh shops of four kinds. The
+# [stationary](../glossary.md#stationary) one is the surprise: when nobody ever changes, more
+# history is better history, so the bug *helps*. Skew can always be found; whether it hurts depends
+# on the world. That is why we check parity and do not wait for the accuracy to fall.
 #
-# Below it the null control: the fewer requests take the faulty path, the smaller the loss; with
-# none, nothing happens and the check stays silent.
+# Below it the [null control](../glossary.md#null-control): the fewer requests take the faulty path,
+# the smaller the loss; with none, nothing happens and the check stays silent.
 
 # %%
 losses = []
@@ -363,7 +367,7 @@ pd.DataFrame({"this notebook": {name: content_hash(tables) for name, tables in h
 # which needs pandas alone (it stands in `mlkit/monday/skew.py`): both are below.
 #
 # **Think about it.** Which feature of yours is computed twice? Who would notice, and when? What
-# would log and train cost you, and what could it not bring back?
+# would [log and train](../glossary.md#log-and-train) cost you, and what could it not bring back?
 #
 # **Read on.** Sculley et al., *Hidden Technical Debt in Machine Learning Systems*, NeurIPS 2015.
 # Zinkevich, *Rules of Machine Learning*, the rules on training-serving skew. Breck et al., *The ML

@@ -120,9 +120,10 @@ plots.show(ax, alt="Served against recomputed count of purchases: no point above
 # %% [markdown]
 # ## Different timing
 #
-# **A stale cache.** One definition, one code path, one container: and still skew, because the store
-# serves what it materialised some days ago. This is the misconception that a feature store ends
-# skew. **Time zones** are the small sister: a host whose clock is some hours off.
+# **A [stale cache](../glossary.md#materialised-view).** One definition, one code path, one
+# container: and still skew, because the store serves what it materialised some days ago. This is
+# the misconception that a [feature store](../glossary.md#feature-store) ends skew. **Time zones**
+# are the small sister: a host whose clock is some hours off.
 
 # %%
 source(skew.inject_stale_cache, skew.inject_time_zone)
@@ -142,9 +143,9 @@ plots.show(ax, alt="Accuracy lost in production grows with the age of the served
 # %% [markdown]
 # ## Different logic
 #
-# Rounding on the way, by a formatter or a narrower type. The parity check sees it when the step is
-# large against the tolerance; the model does not care. The right repair may be none, plus a
-# tolerance that says so.
+# Rounding on the way, by a formatter or a narrower type. The [parity
+# check](../glossary.md#parity-check) sees it when the step is large against the tolerance; the
+# model does not care. The right repair may be none, plus a tolerance that says so.
 
 # %%
 source(skew.inject_rounding)
@@ -174,9 +175,10 @@ say(f"{kept:.0%} of the offers keep their category; the others are served anothe
 # %% [markdown]
 # ## Two repairs
 #
-# *One definition* recomputes both paths. *Log and train* learns from what was served. The second
-# leaves no skew by construction and needs no second implementation, so it is often called the
-# strongest repair. It cannot bring back what the serving path never knew:
+# *One definition* recomputes both paths. *[Log and train](../glossary.md#log-and-train)* learns
+# from what was served. The second leaves no skew by construction and needs no second
+# implementation, so it is often called the strongest repair. It cannot bring back what the serving
+# path never knew:
 
 # %%
 after = pd.DataFrame({"broken": {k: skew.score(t)["production"] for k, t in broken.items()}})

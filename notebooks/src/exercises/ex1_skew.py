@@ -1,16 +1,17 @@
 # %% [markdown]
 # # Exercise 1 · The service was rewritten over the weekend. Can you prove that it is right?
 #
-# *Training-serving skew on your own: level three throughout, about ninety minutes, in three
-# sittings if you like. Lesson 01 comes first.*
+# *[Training-serving skew](../../glossary.md#training-serving-skew) on your own: level three
+# throughout, about ninety minutes, in three sittings if you like. Lesson 01 comes first.*
 #
 # Two code paths compute the same features: one offline, in pandas, for training; one in the
 # service, written by others, in another language, at another time. You have the purchases, thirty
 # days of what the service logged, and a duty: say whether they agree, and keep it so.
 #
-# You build the offline path, then a parity check for logs as they really come, then a test that
-# stops the next rewrite. Before and after, the scores. Nothing below depends on your answers, so
-# you may skip. If the next cell fails, run `python kit.py doctor` in the project's folder.
+# You build the offline path, then a [parity check](../../glossary.md#parity-check) for logs as they
+# really come, then a test that stops the next rewrite. Before and after, the scores. Nothing below
+# depends on your answers, so you may skip. If the next cell fails, run `python kit.py doctor` in
+# the project's folder.
 
 # %%
 import matplotlib.pyplot as plt
@@ -174,7 +175,8 @@ check("ex1.3", paths_agree)
 # %% [markdown]
 # ## After
 #
-# The syllabus says: move both paths to a feature store. What helps about it is the one definition,
+# The syllabus says: move both paths to a
+# [feature store](../../glossary.md#feature-store). What helps about it is the one definition,
 # and that is what `repair` does here: both paths run the same text, as of the request. What a store
 # adds is a copy of the values, and a copy has an age.
 
