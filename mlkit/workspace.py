@@ -1,23 +1,30 @@
 """The learner's copies of the notebooks: handed out without outputs, never overwritten."""
 
 import json
+import shutil
 from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
 
 from mlkit.notebooks import find, fingerprint, names_below, write_notebook
 
+PAGES = ("glossary.md",)
+
 
 def work(root: Path) -> list[str]:
     """Messages, one line each, on newer notebooks laid beside copies that the learner has changed.
 
     Every notebook is copied to `work/notebooks` without outputs. A copy whose cells are as they
-    were handed out follows the project; a changed one is never overwritten.
+    were handed out follows the project; a changed one is never overwritten. The pages that the
+    notebooks link to come with them.
     """
     handed = _read_manifest(root)
     names = names_below(root / "notebooks", ".ipynb")
     messages = [message for name in names for message in _hand_out(root, name, handed)]
     _write_manifest(root, handed)
+    for page in PAGES:
+        if (root / page).is_file():
+            shutil.copy(root / page, root / "work" / page)
     return messages
 
 

@@ -341,6 +341,14 @@ def test_only_lessons_have_a_limit_of_cells(tmp_path, name):
     assert notebooks.check(tmp_path) == []
 
 
+def test_pages_that_notebooks_link_to_are_handed_out_with_them(tmp_path):
+    pretend_built(tmp_path)
+    for text in ("old", "new"):
+        (tmp_path / "glossary.md").write_text(text, encoding="utf-8")
+        workspace.work(tmp_path)
+        assert (tmp_path / "work/glossary.md").read_text(encoding="utf-8") == text
+
+
 def test_an_error_is_allowed_in_a_cell_tagged_for_it(tmp_path):
     amend(pretend_built(tmp_path), fail(4))
     assert notebooks.check(tmp_path) == []
