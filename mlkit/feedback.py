@@ -13,6 +13,7 @@ import numpy as np
 
 State = Literal["passed", "failed", "todo", "stopped", "note"]
 PAPER, INK, QUIET = "#FFFFFF", "#1F2328", "#57606A"
+CODE = "background:#F0F2F4;color:#1F2328"  # a dark theme would set its own
 COLOURS: dict[State, str] = {
     "passed": "#0072B2",
     "failed": "#B34700",
@@ -77,7 +78,7 @@ class Feedback:
 def escape(text: str) -> str:
     """Return text for HTML: escaped, with `code` in backticks set as code."""
     parts = html.escape(text).split("`")
-    coded = [f"<code>{part}</code>" if i % 2 else part for i, part in enumerate(parts)]
+    coded = [f'<code style="{CODE}">{p}</code>' if i % 2 else p for i, p in enumerate(parts)]
     return "".join(coded) if len(parts) % 2 else html.escape(text)
 
 

@@ -250,7 +250,8 @@ def test_state_is_said_in_words():
 
 
 def test_code_in_backticks_is_set_as_code():
-    assert escape("run `a < b` now") == "run <code>a &lt; b</code> now"
+    code = '<code style="background:#F0F2F4;color:#1F2328">a &lt; b</code>'
+    assert escape("run `a < b` now") == f"run {code} now"
     assert escape("one ` only") == "one ` only"
 
 
