@@ -1,6 +1,7 @@
 """The command line: it helps, and a mistake is one line and status 2."""
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from mlkit import check
 from mlkit.cli import app
 
 ROOT = Path(__file__).parent.parent
@@ -23,7 +25,9 @@ def mlkit(*words, cwd=ROOT):
     )
 
 
-@pytest.mark.parametrize("words", [[], ["claims"], ["scores"], ["reset"], ["audit", "skew"]])
+@pytest.mark.parametrize(
+    "words", [[], ["claims"], ["scores"], ["reset"], ["fill"], ["audit", "skew"]]
+)
 def test_help_says_what_a_command_does(words):
     result = CliRunner().invoke(app, [*words, "--help"])
     assert result.exit_code == 0 and "Usage" in result.output and len(result.output) > 200
@@ -54,3 +58,36 @@ def test_an_unknown_challenge_is_one_line(tmp_path):
 def test_reset_of_an_unknown_notebook_is_one_line():
     result = mlkit("reset", "99_nothing")
     assert result.returncode == 2 and result.stderr.count("\n") == 1 and "01_skew" in result.stderr
+
+
+def copy_of_the_tour(folder):
+    """Lay a project with one notebook into a folder."""
+    (folder / "notebooks").mkdir()
+    shutil.copy(ROOT / "params.yaml", folder)
+    shutil.copy(ROOT / "notebooks/00_tour.ipynb", folder / "notebooks")
+
+
+def test_fill_writes_solved_copies(tmp_path, monkeypatch):
+    copy_of_the_tour(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(app, ["fill", "notebooks", "out"])
+    assert result.output == "1 notebooks with solutions in out\n"
+    assert 'q1=\\"b\\"' in (tmp_path / "out/00_tour.ipynb").read_text(encoding="utf-8")
+
+
+def test_fill_of_a_folder_that_is_not_there_is_one_line(tmp_path):
+    result = mlkit("fill", "nothing", "out", cwd=tmp_path)
+    assert result.returncode == 2 and result.stderr.count("\n") == 1
+    assert "no notebooks here" in result.stderr
+
+
+def test_reset_forgets_answers_only_when_asked(tmp_path, monkeypatch):
+    copy_of_the_tour(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MLKIT_HOME", str(tmp_path / "home"))
+    check.predict("tour.b1", "schema")
+    CliRunner().invoke(app, ["reset", "00"])
+    assert "schema" in (tmp_path / "home/progress.json").read_text(encoding="utf-8")
+    result = CliRunner().invoke(app, ["reset", "00", "--answers"])
+    assert result.output.splitlines()[-1] == "forgotten: 1 bets, attempts and answers"
+    assert "schema" not in (tmp_path / "home/progress.json").read_text(encoding="utf-8")

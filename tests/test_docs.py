@@ -12,7 +12,7 @@ import pytest
 from mlkit import CHALLENGES, contents
 
 ROOT = Path(__file__).parent.parent
-MODULES = ["stats", "lesson", "claims"]
+MODULES = ["stats", "lesson", "claims", "feedback"]
 
 
 def text(name):
