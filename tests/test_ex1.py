@@ -5,8 +5,7 @@ import pandas as pd
 import pytest
 
 from mlkit import skew
-from mlkit.exercises import logs, paths
-from mlkit.exercises.ex1 import _equal
+from mlkit.exercises.ex1 import _equal, logs, paths
 from mlkit.features import FEATURES
 
 SEEDS = [1, 2, 3]

@@ -9,9 +9,9 @@ import difflib
 import importlib
 import importlib.util
 import inspect
+import pkgutil
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -184,8 +184,8 @@ def find(id: str, kind: type[Any] = Exercise) -> Any:
 
 
 def words() -> list[str]:
-    """Return the words that have exercises: those with a file of solutions."""
-    return sorted(file.stem for file in (Path(__file__).parents[1] / "solutions").glob("*.py"))
+    """Return the words that have exercises: one module, or one package, each."""
+    return sorted(module.name for module in pkgutil.iter_modules(__path__))
 
 
 def of_kind(kind: type[Any]) -> dict[str, Any]:

@@ -18,8 +18,8 @@ from mlkit.exercises import (
     learner_seed,
     quiz,
 )
-from mlkit.exercises.logs import Pair, atlas, healthy_pairs, unseen
-from mlkit.exercises.paths import (
+from mlkit.exercises.ex1.logs import Pair, atlas, healthy_pairs, unseen
+from mlkit.exercises.ex1.paths import (
     BAD,
     COLUMNS,
     EDGES,
