@@ -142,11 +142,6 @@ def _features(tables: Tables, path: str, task: Task) -> pd.DataFrame:
     return features[list(columns)]
 
 
-def accuracy(model: Any, X: pd.DataFrame, y: pd.Series) -> float:
-    """Return the share of rows in [0, 1] that the model gets right."""
-    return float((model.predict(X) == y.to_numpy()).mean())
-
-
 def decide(model: Any, tables: Tables) -> pd.DataFrame:
     """Return the decision log: what production was served, scored, decided and later learned.
 

@@ -316,3 +316,21 @@ def test_file_with_an_untrusted_type_is_refused(tmp_path, strange):
 def test_file_that_is_not_there_is_named(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"model\.skops"):
         model.load_model(tmp_path / "model.skops")
+
+
+# --- every world ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["shop", "loans", "cards"])
+def test_model_runs_in_every_preset_of_every_world(name, params):
+    for preset, knobs in {"": {}, **params["presets"][name]}.items():
+        rng = stream(12, name, preset)
+        world = model.make_world(name, rng=rng, **{**params["worlds"][name], **knobs})
+        scores = model.performance(world)
+        assert all(0.0 < value <= 1.0 for value in scores.values()), preset
+        assert len(world["decisions"]) > 100
+
+
+def test_tables_of_no_known_world_are_named():
+    with pytest.raises(KeyError, match="tables lacks 'offers' or 'applications' or 'charges'"):
+        model.operate({"users": pd.DataFrame()})
