@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from mlkit import CHALLENGES
 from mlkit.notebooks import find_root, names_below
 from mlkit.tables import write_text
 
@@ -78,6 +79,8 @@ def _output(before: dict[str, Any], after: dict[str, Any], where: str) -> Iterat
         else:
             yield Moved("text", where, *_difference(old, new))
     pictures = [output.get("data", {}).get("image/png") for output in (before, after)]
+    if not all(pictures) and any(pictures):
+        yield Moved("picture", where, *("there" if png else "-" for png in pictures))
     if all(pictures) and (share := different(*pictures)):
         alt = after["metadata"].get("image/png", {}).get("alt", "no text")
         yield Moved("picture", f"{where}: {alt[:60]}", "", f"{share:.1%} of the pixels")
@@ -123,12 +126,18 @@ def claims(verdicts: list[dict[str, Any]]) -> Iterator[Moved]:
 
 
 def compare(root: Path) -> list[Moved]:
-    """Return all that differs between the working tree and the last commit, claims first."""
-    found = list(claims(json.loads(_now(root, CLAIMS) or "[]")))
-    files = sorted(p.relative_to(root) for p in (root / "data").glob("*/score.json"))
+    """Return all that differs between the working tree and the last commit, the worst first."""
+    files = [Path("data") / word / "score.json" for word in CHALLENGES]
+    made_then = [CLAIMS, *(file for file in files if _then(root, file))]
+    found = [
+        Moved("missing", file.as_posix(), "", "its step failed")
+        for file in made_then
+        if not _now(root, file)
+    ]
+    found += claims(json.loads(_now(root, CLAIMS) or "[]"))
     for file in files:
-        old, new = (json.loads(text or "{}") for text in (_then(root, file), _now(root, file)))
-        found += scores(old, new, file.as_posix())
+        if now := _now(root, file):
+            found += scores(json.loads(_then(root, file) or "{}"), json.loads(now), file.as_posix())
     for name in names_below(root / "notebooks", ".ipynb"):
         file = Path("notebooks") / f"{name}.ipynb"
         if then := _then(root, file):
@@ -166,13 +175,13 @@ def _cell(text: str) -> str:
 
 
 def main() -> int:
-    """Print and store the report; return 1 when a claim failed, else 0."""
+    """Print and store the report; return 1 when a claim failed or a file is missing, else 0."""
     root = find_root(Path.cwd())
     found = compare(root)
     text = table(found)
     write_text(text, root / REPORT)
     print(text)
-    return int(any(moved.kind == "claim failed" for moved in found))
+    return int(any(moved.kind in ("missing", "claim failed") for moved in found))
 
 
 if __name__ == "__main__":

@@ -433,6 +433,10 @@ def upgradable(kit, project, calls, monkeypatch):
     """A project whose locks can be resolved, and the commands that would be run."""
     for lock in kit.LOCKS.values():
         (project / lock).write_text(f"# by uv\n#    uv pip compile -o {lock}\n", encoding="utf-8")
+    for name in ("01", "exercises/ex1", ".ipynb_checkpoints/01"):
+        source = project / "notebooks/src" / f"{name}.py"
+        source.parent.mkdir(parents=True, exist_ok=True)
+        source.write_text("", encoding="utf-8")
     monkeypatch.setattr(kit, "has_uv", lambda: True)
     monkeypatch.setattr(kit, "prepare", dict)
     monkeypatch.setattr(kit, "tell_dvc", lambda env: 0)
@@ -445,19 +449,44 @@ def test_upgrade_resolves_both_locks_then_makes_everything_again(kit, upgradable
     assert first[:2] == [
         f"uv pip compile -o {lock} --upgrade --quiet" for lock in kit.LOCKS.values()
     ]
-    assert [words.split()[0] for words in first[2:]] == ["dvc", "python", "mlkit", "python"]
-    assert first[4].endswith("--seeds 2") and first[5] == "python -m mlkit.upgrade"
+    assert first[2].startswith("dvc repro")
+    assert first[3:5] == [f"python -m mlkit.notebooks build {n}" for n in ("01", "exercises/ex1")]
+    assert first[5].startswith("mlkit claims") and first[5].endswith("--seeds 2")
+    assert first[6:] == ["python -m mlkit.upgrade"]
 
 
-def test_upgrade_runs_every_step_and_names_the_red_ones(kit, upgradable, monkeypatch, capsys):
+def test_upgrade_runs_stages_again_of_which_dvc_sees_no_change(kit, upgradable):
+    kit.main(["upgrade"])
+    assert ["dvc", "repro", "--force", "--keep-going"] in upgradable
+
+
+@pytest.mark.parametrize(("word", "name"), [("dvc", "pipeline"), ("01", "01"), ("mlkit", "claims")])
+def test_upgrade_runs_every_step_and_names_the_red_ones(
+    kit, upgradable, monkeypatch, capsys, word, name
+):
     def run(command, env):
         upgradable.append(command)
-        return 3 if command[0] == "dvc" else 0
+        return 3 if word in command else 0
 
     monkeypatch.setattr(kit, "run", run)
     assert kit.main(["upgrade"]) == 1
-    assert upgradable[-1] == ["python", "-m", "mlkit.upgrade"]
-    assert "FIX pipeline failed with status 3" in capsys.readouterr().out
+    assert len(upgradable) == 7 and upgradable[-1] == ["python", "-m", "mlkit.upgrade"]
+    assert f"FIX {name} failed, see above" in capsys.readouterr().out
+
+
+def test_upgrade_forgets_the_claims_of_the_last_run(kit, upgradable, project):
+    (project / "proof").mkdir()
+    (project / "proof/claims.json").write_text("[]", encoding="utf-8")
+    kit.main(["upgrade"])
+    assert not (project / "proof/claims.json").exists()
+
+
+def test_upgrade_resolves_without_the_constraints_of_the_user(kit, upgradable, monkeypatch):
+    monkeypatch.setenv("UV_CONSTRAINT", "mine.txt")
+    seen = []
+    monkeypatch.setattr(kit, "run", lambda command, env: seen.append(env) or 1)
+    kit.main(["upgrade"])
+    assert seen and "UV_CONSTRAINT" not in seen[0]
 
 
 def test_upgrade_stops_where_a_lock_cannot_be_resolved(kit, upgradable, capsys):

@@ -71,6 +71,13 @@ def test_picture_that_moved_is_named_by_its_text_with_the_share_of_pixels():
     assert 0 < float(moved.after.split("%")[0]) < 60
 
 
+@pytest.mark.parametrize(("old", "new"), [("there", "-"), ("-", "there")])
+def test_picture_that_came_or_went_is_named(old, new):
+    outputs = {"there": output(png=picture(1, 2)), "-": output()}
+    moved = upgrade.notebook(book(outputs[old]), book(outputs[new]), "01")
+    assert list(moved) == [Moved("picture", "01, cell 1", old, new)]
+
+
 def test_same_picture_has_no_pixel_that_differs():
     assert upgrade.different(picture(1, 2), picture(1, 2)) == 0.0
 
@@ -107,6 +114,8 @@ def project(tmp_path, monkeypatch):
     (tmp_path / "notebooks/01.ipynb").write_text(json.dumps(book(output("1"))), encoding="utf-8")
     for words in ("init -q", "add -A", "-c user.name=t -c user.email=t@t commit -qm start"):
         subprocess.run(["git", *words.split()], cwd=tmp_path, check=True)
+    (tmp_path / "proof").mkdir()
+    (tmp_path / "proof/claims.json").write_text("[]", encoding="utf-8")
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -116,11 +125,19 @@ def test_report_says_when_nothing_moved(project, capsys):
     assert "Nothing moved" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("file", ["proof/claims.json", "data/skew/score.json"])
+def test_report_says_what_a_failed_step_did_not_make(project, capsys, file):
+    (project / file).unlink()
+    assert upgrade.main() == 1
+    assert capsys.readouterr().out.splitlines()[2:3] == [
+        f"| missing | {file} |  | its step failed |"
+    ]
+
+
 def test_report_has_all_that_moved_and_is_stored(project, capsys):
     (project / "requirements.txt").write_text("a==2\n", encoding="utf-8")
     (project / "data/skew/score.json").write_text('{"auc": 2}', encoding="utf-8")
     (project / "notebooks/01.ipynb").write_text(json.dumps(book(output("3"))), encoding="utf-8")
-    (project / "proof").mkdir()
     failed = {"id": "x", "status": "failed", "required": 1.0, "hold_rate": 0.0}
     (project / "proof/claims.json").write_text(json.dumps([failed]), encoding="utf-8")
     assert upgrade.main() == 1
