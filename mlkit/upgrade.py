@@ -21,6 +21,7 @@ from mlkit.tables import write_text
 REPORT, CLAIMS = Path("proof/upgrade.md"), Path("proof/claims.json")
 LOCKS = ("requirements.txt", "requirements-tools.txt")
 PINNED = re.compile(r"^([\w.-]+)==([^ ;\\\n]+)", re.MULTILINE)
+TEXTS = ("text/markdown", "text/plain", "text/html")  # the first that differs is reported
 NUMBER = re.compile(r"-?\d+(?:\.\d+)?(?:e-?\d+)?")
 VISIBLE = 8  # of 255: below it nobody sees the difference of two shades
 
@@ -69,15 +70,10 @@ def _count(cell: dict[str, Any]) -> str:
 
 
 def _output(before: dict[str, Any], after: dict[str, Any], where: str) -> Iterator[Moved]:
-    old, new = (_text(output) for output in (before, after))
+    pairs = zip(_texts(before), _texts(after), strict=True)
+    old, new = next(((one, other) for one, other in pairs if one != other), ("", ""))
     if old != new:
-        changed = [
-            pair for pair in zip(_numbers(old), _numbers(new), strict=False) if len({*pair}) > 1
-        ]
-        if changed and NUMBER.sub("0", old) == NUMBER.sub("0", new):
-            yield from (Moved("number", where, *pair) for pair in changed)
-        else:
-            yield Moved("text", where, *_difference(old, new))
+        yield from _numbers(old, new, where) or [Moved("text", where, *_difference(old, new))]
     pictures = [output.get("data", {}).get("image/png") for output in (before, after)]
     if not all(pictures) and any(pictures):
         yield Moved("picture", where, *("there" if png else "-" for png in pictures))
@@ -86,14 +82,17 @@ def _output(before: dict[str, Any], after: dict[str, Any], where: str) -> Iterat
         yield Moved("picture", f"{where}: {alt[:60]}", "", f"{share:.1%} of the pixels")
 
 
-def _text(output: dict[str, Any]) -> str:
-    data = output.get("data", {})
-    found = data.get("text/markdown") or data.get("text/plain") or output.get("text", "")
-    return "".join(found)
+def _texts(output: dict[str, Any]) -> list[str]:
+    found = [output.get("data", {}).get(kind, "") for kind in TEXTS]
+    return ["".join(text) for text in (*found, output.get("text", ""))]
 
 
-def _numbers(text: str) -> list[str]:
-    return NUMBER.findall(text)
+def _numbers(before: str, after: str, where: str) -> list[Moved]:
+    """Return the numbers that moved, if only numbers and the spaces around them did."""
+    if NUMBER.sub("0", before).split() != NUMBER.sub("0", after).split():
+        return []
+    pairs = zip(NUMBER.findall(before), NUMBER.findall(after), strict=True)
+    return [Moved("number", where, old, new) for old, new in pairs if old != new]
 
 
 def _difference(before: str, after: str) -> tuple[str, str]:

@@ -57,6 +57,23 @@ def test_number_in_an_output_is_named_with_its_cell():
     ]
 
 
+def test_number_that_grows_and_shifts_its_column_is_still_a_number():
+    old, new = book(output("n\n99")), book(output("  n\n100"))
+    assert list(upgrade.notebook(old, new, "01")) == [Moved("number", "01, cell 1", "99", "100")]
+
+
+def test_number_that_moved_in_html_and_text_is_reported_once():
+    old, new = (
+        book({"data": {"text/plain": f"a {x}", "text/html": [f"<td>{x}</td>"]}}) for x in (1, 2)
+    )
+    assert list(upgrade.notebook(old, new, "01")) == [Moved("number", "01, cell 1", "1", "2")]
+
+
+def test_number_that_moved_in_html_alone_is_reported():
+    old, new = (book({"data": {"text/plain": "t", "text/html": [f"<td>{x}</td>"]}}) for x in "12")
+    assert list(upgrade.notebook(old, new, "01")) == [Moved("number", "01, cell 1", "1", "2")]
+
+
 def test_other_text_is_shown_by_its_first_line_that_differs():
     old, new = book(output("same\nold words")), book(output("same\nnew words, more"))
     assert list(upgrade.notebook(old, new, "01")) == [
