@@ -92,8 +92,8 @@ def plain_model() -> Any:
 def fit(tables: Tables) -> Any:
     """Return the plain model, fitted to the `training` rows of the training period.
 
-    Coefficients are rounded to ten decimals, so that the same rows give the same bytes on any
-    processor.
+    What is fitted is rounded to ten decimals, so that the same rows give the same bytes on any
+    processor: logarithms and sums differ in their last bit from one to the next.
 
     Raises
     ------
@@ -107,8 +107,8 @@ def fit(tables: Tables) -> Any:
             f"came {len(y)} of one kind"
         )
     model = plain_model().fit(X, y)
-    scaler, logistic = model[-2:]
-    for part, names in ((scaler, ("mean_", "scale_", "var_")), (logistic, ("coef_", "intercept_"))):
+    fitted = ("statistics_",), ("mean_", "scale_", "var_"), ("coef_", "intercept_")
+    for part, names in zip(model[1:], fitted, strict=True):
         for name in names:
             setattr(part, name, np.round(getattr(part, name), 10))
     return model
