@@ -78,7 +78,9 @@ def stages(file: Path) -> list[Stage]:
         items = variables[stage["foreach"].strip("${}")]
         pairs = items.items() if isinstance(items, dict) else [(item, item) for item in items]
         for key, item in pairs:
+            parts = item if isinstance(item, dict) else {}
             known = {"${key}": str(key), "${item}": str(item)}
+            known |= {f"${{item.{name}}}": str(part) for name, part in parts.items()}
             found.append(_stage(f"{name}@{key}", stage["do"], known))
     return found
 

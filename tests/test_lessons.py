@@ -136,6 +136,9 @@ def test_same_stream_gives_the_same_fault(word, kind, world_of, inject, broken_b
 
 @each_kind
 def test_fault_leaves_the_truth_alone(word, kind, world_of, broken_by):
+    if reason := getattr(LESSONS[word], "CHANGES_TRUTH", ""):
+        pytest.skip(f"{word} changes the truth: {reason}")
+
     def truth(tables):
         return content_hash({n: t for n, t in tables.items() if n.startswith("truth_")})
 
