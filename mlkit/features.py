@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 
 from mlkit.tables import as_microseconds, require, require_complete, require_unique
+from mlkit.worlds.xrays import PIXELS
 
 DAY_US = 86_400_000_000
 WINDOW_DAYS = 30
@@ -291,3 +292,38 @@ def card_features(charges: pd.DataFrame) -> pd.DataFrame:
     table = charges[["charge_id", "user_id", "event_ts"]].reset_index(drop=True)
     known = answers.astype("float64").loc[charges["charge_id"]].reset_index(drop=True)
     return table.join(known)
+
+
+# Films: what the machine shows, nothing else
+
+
+def film_features(films: pd.DataFrame, pixels: pd.DataFrame) -> pd.DataFrame:
+    """Return the pixels of each film, never its site, nor whether equipment is to be seen.
+
+    Parameters
+    ----------
+    films: film_id int (unique), user_id int, taken_ts UTC
+    pixels: film_id int (unique), then one integer column per pixel
+
+    Returns
+    -------
+    One row per film in their order: film_id, user_id, taken_ts, then the pixels as float64.
+
+    Raises
+    ------
+    KeyError, TypeError: a column is missing, or of another type
+    ValueError: no rows, repeated ids, or a film without pixels
+    """
+    keys = {"film_id": "int", "user_id": "int", "taken_ts": "time"}
+    require(films, "films", keys)
+    require(pixels, "pixels", {"film_id": "int", **dict.fromkeys(PIXELS, "int")})
+    for name, table in (("films", films), ("pixels", pixels)):
+        require_unique(table, name, ["film_id"])
+    dark = films.loc[~films["film_id"].isin(pixels["film_id"]), "film_id"]
+    if len(dark):
+        raise ValueError(
+            f"pixels: expected a row for each of {len(films)} films, {len(dark)} have none, "
+            f"first film_id {dark.iloc[0]}; drop these films or read their pixels again"
+        )
+    found = pixels.set_index("film_id")[list(PIXELS)].astype("float64").loc[films["film_id"]]
+    return films[list(keys)].reset_index(drop=True).join(found.reset_index(drop=True))

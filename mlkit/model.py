@@ -74,8 +74,13 @@ def periods(requests: pd.DataFrame, task: Task = TASKS["shop"]) -> pd.Series:
     return pd.Series(period, index=requests.index, name="period")
 
 
-def plain_model() -> Any:
-    """Return an unfitted scikit-learn pipeline: logs, medians for missing, scaled, logistic."""
+def plain_model(*, C: float = 1.0) -> Any:
+    """Return an unfitted scikit-learn pipeline: logs, medians for missing, scaled, logistic.
+
+    Parameters
+    ----------
+    C: inverse of the regularisation, above 0; the smaller, the closer to zero the coefficients
+    """
     from sklearn.impute import SimpleImputer
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
@@ -85,32 +90,39 @@ def plain_model() -> Any:
         FunctionTransformer(np.log1p),
         SimpleImputer(strategy="median"),
         StandardScaler(),
-        LogisticRegression(solver="newton-cholesky"),
+        LogisticRegression(C=C, solver="newton-cholesky"),
     )
 
 
 def fit(tables: Tables) -> Any:
     """Return the plain model, fitted to the `training` rows of the training period.
 
-    What is fitted is rounded to ten decimals, so that the same rows give the same bytes on any
-    processor: logarithms and sums differ in their last bit from one to the next.
-
     Raises
     ------
     KeyError: `training` or the table of requests is missing
     ValueError: no training rows, or answers of one kind only
     """
+    task = task_of(tables)
     X, y = labelled(tables, "training", "train")
     if y.nunique() != 2:
         raise ValueError(
-            f"training: expected answers of both kinds ({task_of(tables).label} and not), "
+            f"training: expected answers of both kinds ({task.label} and not), "
             f"came {len(y)} of one kind"
         )
-    model = plain_model().fit(X, y)
-    fitted = ("statistics_",), ("mean_", "scale_", "var_"), ("coef_", "intercept_")
-    for part, names in zip(model[1:], fitted, strict=True):
+    return round_fitted(plain_model(C=task.C).fit(X, y), decimals=task.decimals)
+
+
+def round_fitted(model: Any, *, decimals: int = 10) -> Any:
+    """Return a fitted pipeline whose numbers are rounded.
+
+    So the same rows give the same bytes on any processor: logarithms and sums differ in their last
+    bit from one to the next. The model is changed in place.
+    """
+    names = ("statistics_", "mean_", "scale_", "var_", "coef_", "intercept_")
+    for _, part in model.steps:
         for name in names:
-            setattr(part, name, np.round(getattr(part, name), 10))
+            if hasattr(part, name):
+                setattr(part, name, np.round(getattr(part, name), decimals))
     return model
 
 

@@ -33,6 +33,7 @@ WORLDS = {
     "shop": "mlkit.worlds.shop:make_shop",
     "loans": "mlkit.worlds.loans:make_loans",
     "cards": "mlkit.worlds.cards:make_cards",
+    "xrays": "mlkit.worlds.xrays:make_xrays",
 }
 
 

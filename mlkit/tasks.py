@@ -11,9 +11,11 @@ from mlkit.features import (
     LOAN_FEATURES,
     asof_features,
     card_features,
+    film_features,
     loan_features,
 )
 from mlkit.tables import Tables
+from mlkit.worlds.xrays import LIVE_FROM, PIXELS
 
 
 class Task(NamedTuple):
@@ -21,7 +23,8 @@ class Task(NamedTuple):
 
     `cuts` are shares of the time between first and last request at which validation and
     production begin. `review` is the share of requests that can be acted upon; without one the
-    decision is a score of at least one half.
+    decision is a score of at least one half. `C` is the inverse of the model's regularisation, and
+    what is fitted is rounded to so many `decimals`.
     """
 
     requests: str
@@ -35,6 +38,8 @@ class Task(NamedTuple):
     judge: Literal["accuracy", "auc", "average_precision"]
     cuts: tuple[float, float] = (0.50, 0.70)
     review: float | None = None
+    C: float = 1.0
+    decimals: int = 10
 
     @property
     def columns(self) -> dict[str, str]:
@@ -79,6 +84,20 @@ TASKS = {
         judge="average_precision",
         cuts=(0.40, 0.75),
         review=0.01,
+    ),
+    "xrays": Task(
+        requests="films",
+        key="film_id",
+        time="taken_ts",
+        label="pneumonia",
+        truth="truth_films",
+        features=PIXELS,
+        compute=lambda tables: film_features(tables["films"], tables["pixels"]),
+        needs=("films", "pixels"),
+        judge="accuracy",
+        cuts=(0.50, LIVE_FROM),
+        C=0.01,
+        decimals=6,  # of a thousand numbers, one would be on an edge between two at ten
     ),
 }
 

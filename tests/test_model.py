@@ -325,7 +325,7 @@ def test_file_that_is_not_there_is_named(tmp_path):
 # --- every world ----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["shop", "loans", "cards"])
+@pytest.mark.parametrize("name", ["shop", "loans", "cards", "xrays"])
 def test_model_runs_in_every_preset_of_every_world(name, params):
     for preset, knobs in {"": {}, **params["presets"][name]}.items():
         rng = stream(12, name, preset)

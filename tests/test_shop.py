@@ -311,6 +311,16 @@ def test_more_users_do_not_change_what_a_purchase_looks_like(made):
     assert np.log(small).mean() == pytest.approx(np.log(large).mean(), abs=0.1)
 
 
+def test_without_a_mood_weeks_differ_by_chance_alone_and_with_one_they_do(made):
+    def spread(sd):
+        world = made(market_sd=sd)
+        week = (world["offers"]["prediction_ts"] - START).dt.days // 7
+        by_week = world["truth_offers"]["accepted"].groupby(week.to_numpy())
+        return (by_week.mean().var() / (0.25 / by_week.size()).mean()) ** 0.5
+
+    assert spread(0.0) < 1.6 < 3 < spread(8.0)
+
+
 # --- knobs out of range ---------------------------------------------------------------------------
 
 BAD = {
@@ -329,6 +339,7 @@ BAD = {
     "late_hours": "12",
     "label_k": -1.0,
     "label_delay_days": 1.5,
+    "market_sd": -1.0,
 }
 
 

@@ -21,7 +21,13 @@ HONEST = {"new_device": 0.07, "km_home": 8.0, "seconds": 400.0, "more_usd": 0.0,
 FRAUD = {"new_device": 0.55, "km_home": 40.0, "seconds": 75.0, "more_usd": 0.3, "spread": 0.8}
 MIMIC = {**HONEST, "new_device": 0.10, "km_home": 9.0, "seconds": 75.0}
 PLAIN = {"rate_sd": 0.5, "base_share": 0.0, "dormant_len_days": 45.0, "category_pull": 1.0}
-PLAIN |= {"late_share": 0.0, "late_hours": 0.0, "label_k": 0.0, "label_delay_days": 0}
+PLAIN |= {
+    "late_share": 0.0,
+    "late_hours": 0.0,
+    "label_k": 0.0,
+    "label_delay_days": 0,
+    "market_sd": 0.0,
+}
 SINGLE_MORE_USD = 1.6  # a single fraudulent charge is big, in logs above the usual basket
 
 

@@ -43,6 +43,7 @@ def make_shop(
     late_hours: NotNegative,
     label_k: NotNegative,
     label_delay_days: Days,
+    market_sd: NotNegative,
 ) -> Tables:
     """Return users, transactions, offers and the truth behind them.
 
@@ -59,6 +60,7 @@ def make_shop(
     late_share, late_hours: share of rows that arrive late; their mean delay in hours
     label_k: steepness of the acceptance curve (0: a coin flip)
     label_delay_days: days from an offer until its answer is known
+    market_sd: sd of the mood that all customers share for a week, in log-odds (0: none)
 
     Returns
     -------
@@ -83,7 +85,8 @@ def make_shop(
     transactions["category"] = _categories(rng, level / level_sd, category_pull)
     transactions["channel"] = _channels(rng, user, n_users)
     user, at = _offer_times(rng, n_users, n_days)
-    truth = _answers(rng, level_at(levels, user, at) / level_sd, label_k)
+    log_odds = label_k * level_at(levels, user, at) / level_sd
+    truth = _answers(rng, log_odds + _mood(rng, at, market_sd))
     known = at + label_delay_days * DAY
     return {
         "users": make_users(rng, n_users),
@@ -204,11 +207,19 @@ def _offer_times(
     return user[order], at[order]
 
 
-def _answers(rng: np.random.Generator, z: np.ndarray, label_k: float) -> pd.DataFrame:
+def _mood(rng: np.random.Generator, at: np.ndarray, sd: float) -> np.ndarray | float:
+    """Return the mood of the week of each offer; without any, no random number is drawn."""
+    if sd == 0:
+        return 0.0
+    week = (at - START) // (7 * DAY)
+    return rng.normal(0, sd, int(week.max()) + 1)[week]
+
+
+def _answers(rng: np.random.Generator, log_odds: np.ndarray) -> pd.DataFrame:
     """Return the truth about each offer: how likely it was accepted, and whether it was."""
-    probability = 1 / (1 + np.exp(-label_k * z))
-    accepted = rng.random(len(z)) < probability
-    truth = pd.DataFrame({"offer_id": np.arange(len(z)), "accepted": accepted})
+    probability = 1 / (1 + np.exp(-log_odds))
+    accepted = rng.random(len(log_odds)) < probability
+    truth = pd.DataFrame({"offer_id": np.arange(len(log_odds)), "accepted": accepted})
     return truth.assign(probability=np.round(probability, 6))
 
 
