@@ -5,9 +5,19 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from scipy.stats import ks_2samp
 
-from mlkit.stats import ks, numbers, psi, share_interval
+from mlkit.stats import (
+    ks,
+    ks_and_psi,
+    numbers,
+    permuted,
+    psi,
+    psi_null,
+    share_interval,
+)
 
 RNG = np.random.default_rng(3)
 NORMAL = pd.Series(RNG.normal(size=2000))
@@ -167,3 +177,112 @@ def test_distance_refuses_what_is_no_column_of_numbers(distance, sample):
 def test_numbers_keep_infinities_and_turn_missing_into_nan():
     values = numbers(pd.Series(pd.array([1.5, None, np.inf], dtype="Float64")), "x")
     np.testing.assert_array_equal(values, [1.5, np.nan, np.inf])
+
+
+# One sort for both distances: the same numbers as the plain definitions
+
+TIED = st.sampled_from([-math.inf, -1.0, -0.0, 0.0, 1e-300, 1.0, 2.0, 1e308, math.inf, math.nan])
+ANY = st.floats(allow_nan=True, allow_infinity=True)
+COLUMN = st.one_of(
+    st.lists(TIED, min_size=1, max_size=60),
+    st.lists(ANY, min_size=1, max_size=60),
+    st.builds(lambda value, n: [value] * n, ANY, st.integers(1, 30)),
+).map(lambda values: pd.Series(values, dtype="float64"))
+
+
+@settings(max_examples=400, deadline=None)
+@given(expected=COLUMN.filter(lambda s: s.notna().any()), actual=COLUMN, bins=st.integers(2, 20))
+def test_one_sort_gives_the_distances_of_scipy_and_of_psi(expected, actual, bins):
+    distance, index = ks_and_psi(expected, actual, bins=bins)
+    assert index == pytest.approx(psi(expected, actual, bins=bins), abs=1e-12)
+    if actual.notna().any():
+        with np.errstate(divide="ignore"):
+            theirs = ks_2samp(expected.dropna(), actual.dropna(), method="asymp").statistic
+        assert distance == pytest.approx(theirs, abs=1e-12)
+    else:
+        assert math.isnan(distance)
+
+
+@pytest.mark.parametrize("shift", [0.0, 0.003, 0.2, 9.0])
+@pytest.mark.parametrize("digits", [0, 2, 15])
+def test_one_sort_is_right_where_it_skips_most_of_a_long_column(digits, shift):
+    rng = np.random.default_rng(int(10 * shift) + digits)
+    a, b = rng.normal(size=30_000).round(digits), (rng.normal(size=21_000) + shift).round(digits)
+    distance, index = ks_and_psi(pd.Series(a), pd.Series(b))
+    assert distance == pytest.approx(ks_2samp(a, b, method="asymp").statistic, abs=1e-12)
+    assert index == pytest.approx(psi(pd.Series(a), pd.Series(b)), abs=1e-12)
+
+
+def test_one_sort_finds_a_step_between_two_of_its_points():
+    a = np.arange(40_000.0)
+    b = a.copy()
+    b[20_003:20_008] = 20_002.5  # no grid of 4000 points falls on these five
+    theirs = ks_2samp(a, b, method="asymp").statistic
+    assert ks_and_psi(pd.Series(a), pd.Series(b))[0] == pytest.approx(theirs, abs=1e-12) != 0
+
+
+def test_one_sort_does_not_change_its_samples():
+    before = NORMAL.copy()
+    ks_and_psi(NORMAL, NORMAL)
+    pd.testing.assert_series_equal(NORMAL, before)
+
+
+@pytest.mark.parametrize("sample", [[], [np.nan]], ids=["empty", "missing"])
+def test_one_sort_refuses_a_reference_without_numbers(sample):
+    with pytest.raises(ValueError, match="expected: expected at least one number"):
+        ks_and_psi(pd.Series(sample, dtype=float), NORMAL)
+
+
+# What no drift looks like
+
+
+@pytest.mark.parametrize("bins", [5, 10])
+@pytest.mark.parametrize("level", [0.5, 0.95])
+def test_psi_null_holds_its_level(bins, level):
+    rng = np.random.default_rng(bins)
+    draws = [rng.normal(size=(2, 1000)) for _ in range(600)]
+    limit = psi_null(1000, 1000, bins=bins, level=level)
+    below = [psi(pd.Series(a), pd.Series(b), bins=bins) <= limit for a, b in draws]
+    assert np.mean(below) == pytest.approx(level, abs=4 * math.sqrt(level * (1 - level) / 600))
+
+
+def test_psi_null_by_default_is_the_mean():
+    assert psi_null(100, 300, bins=5) == pytest.approx(4 * (1 / 100 + 1 / 300))
+
+
+@pytest.mark.parametrize(("n", "m"), [(0, 5), (5, 0.5), (math.nan, 5)])
+def test_psi_null_refuses_samples_without_rows(n, m):
+    with pytest.raises(ValueError, match=r"n = .*, m = .*: expected both >= 1"):
+        psi_null(n, m)
+
+
+def test_permuted_moves_entities_of_one_period_as_a_whole():
+    entities = np.repeat(np.arange(40), np.tile([1, 2, 3, 4], 10))
+    now = entities >= 25
+    drawn = permuted(entities, now, rng=np.random.default_rng(0))
+    per_entity = pd.Series(drawn).groupby(entities).nunique()
+    assert per_entity.max() == 1
+    assert pd.Series(drawn).groupby(entities).first().sum() == 15
+    assert (drawn != now).any()
+
+
+def test_permuted_keeps_the_rows_of_an_entity_that_is_in_both_periods():
+    rng = np.random.default_rng(1)
+    entities = rng.integers(0, 30, 900)
+    now = rng.random(900) < 0.3
+    drawn = permuted(entities, now, rng=rng)
+    count = [pd.Series(x).groupby(entities).sum() for x in (now, drawn)]
+    pd.testing.assert_series_equal(*count)
+    assert (drawn != now).mean() > 0.2
+
+
+def test_permuted_gives_each_row_of_an_entity_the_same_chance():
+    entities, now = np.array([0, 0, 0, 0, 1, 2]), np.array([1, 0, 0, 0, 1, 0], dtype=bool)
+    rng = np.random.default_rng(2)
+    share = np.mean([permuted(entities, now, rng=rng) for _ in range(4000)], axis=0)
+    np.testing.assert_allclose(share, [0.25] * 4 + [0.5] * 2, atol=0.035)
+
+
+def test_permuted_refuses_other_shapes():
+    with pytest.raises(ValueError, match="expected one shape"):
+        permuted(np.zeros(3, dtype=int), np.zeros(2, dtype=bool), rng=np.random.default_rng(0))
