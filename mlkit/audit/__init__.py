@@ -34,6 +34,20 @@ MaxShare = Annotated[
     float, typer.Option(help="Share of unequal pairs above which a feature fails.")
 ]
 
+Reference = Annotated[
+    Path, typer.Option(help="What the model learned from: .parquet, .csv or .csv.gz.")
+]
+Current = Annotated[Path, typer.Option(help="The same columns, now.")]
+Entity = Annotated[
+    str | None, typer.Option(help="Column whose rows depend on each other, such as a user.")
+]
+Compared = Annotated[
+    list[str] | None,
+    typer.Option("--features", help="Columns to compare; default: all that both files have."),
+]
+Level = Annotated[float, typer.Option(help="Chance of a false alarm in one report.")]
+Tolerated = Annotated[float, typer.Option(help="Largest value that passes, however many the rows.")]
+
 
 @app.callback()
 def audit() -> None:
@@ -78,3 +92,124 @@ def skew(
         max_share=max_share,
     )
     raise typer.Exit(conclude("skew", make, inputs=files, html=html, json=json_file))
+
+
+@app.command(
+    epilog="Exit status: 0 all passed, 1 at least one finding, 2 bad input (no file is touched)."
+)
+def drift(
+    reference: Reference,
+    current: Current,
+    features: Compared = None,
+    entity: Entity = None,
+    level: Level = 0.05,
+    psi_limit: Tolerated = 0.1,
+    ks_limit: Tolerated = 0.1,
+    wasserstein_limit: Tolerated = 0.25,
+    category_limit: Tolerated = 0.1,
+    missing_limit: Tolerated = 0.05,
+    html: Html = None,
+    json_file: Json = None,
+) -> None:
+    """Compare the columns of two files: how far has each moved, and is it more than chance?
+
+    The report shows quantiles or categories of the column that moved most.
+
+    Example: mlkit audit drift --reference train.parquet --current week.csv
+
+    Example: mlkit audit drift --reference train.parquet --current week.csv --entity user_id
+    --features amount,age_days --level 0.033 --html drift.html --json drift.json
+    """
+    from mlkit.audit.drift import drift_report
+    from mlkit.audit.files import names
+    from mlkit.audit.report import conclude
+
+    files = (reference, current)
+    make = partial(
+        drift_report,
+        files,
+        features=names(features) if features else None,
+        entity=entity,
+        level=level,
+        limits={
+            "psi_limit": psi_limit,
+            "ks_limit": ks_limit,
+            "wasserstein_limit": wasserstein_limit,
+            "category_limit": category_limit,
+            "missing_limit": missing_limit,
+        },
+    )
+    raise typer.Exit(conclude("drift", make, inputs=files, html=html, json=json_file))
+
+
+@app.command(
+    epilog="Exit status: 0 all passed, 1 at least one finding, 2 bad input (no file is touched)."
+)
+def leakage(
+    train: Annotated[Path, typer.Option(help="Rows to learn from: .parquet, .csv or .csv.gz.")],
+    test: Annotated[Path, typer.Option(help="Rows that the model is judged on.")],
+    label: Annotated[str | None, typer.Option(help="Column of the answer, in train.")] = None,
+    time: Annotated[str | None, typer.Option(help="Column with the time of the decision.")] = None,
+    entity: Annotated[
+        list[str] | None, typer.Option(help="Columns that say whom a row is about: user_id.")
+    ] = None,
+    known: Annotated[
+        str | None, typer.Option(help="Column of train: when the answer was known.")
+    ] = None,
+    features: Annotated[
+        list[str] | None,
+        typer.Option(help="Columns to look at; default: all of both files without another role."),
+    ] = None,
+    registry: Annotated[
+        Path | None,
+        typer.Option(help="YAML that says when features are known: age: {known_after_days: 0}."),
+    ] = None,
+    production: Annotated[
+        Path | None, typer.Option(help="Rows as production sees them: is test like these?")
+    ] = None,
+    max_share: Annotated[
+        float, typer.Option(help="Share of rows on the wrong side that passes (entity, time).")
+    ] = 0.0,
+    max_repeats: Annotated[
+        float, typer.Option(help="Share of repeated rows that passes, above chance.")
+    ] = 0.01,
+    max_auc: Annotated[
+        float, typer.Option(help="AUC of a feature by itself above which it is asked about.")
+    ] = 0.95,
+    digits: Annotated[
+        int, typer.Option(help="Compare numbers by so many significant digits; 0: as they are.")
+    ] = 0,
+    html: Html = None,
+    json_file: Json = None,
+) -> None:
+    """Look for ways in which a split lets the answers of test into train.
+
+    Each option allows one more check; without any, it looks for repeated rows alone.
+
+    Example: mlkit audit leakage --train train.parquet --test test.csv --label default
+
+    Example: mlkit audit leakage --train train.csv --test test.csv --label default
+    --time applied_ts --known outcome_ts --entity user_id --registry features.yaml --html leak.html
+    """
+    from mlkit.audit.files import names
+    from mlkit.audit.leakage import leakage_report
+    from mlkit.audit.report import conclude
+
+    files = (train, test)
+    make = partial(
+        leakage_report,
+        files,
+        label=label,
+        time=time,
+        entity=names(entity),
+        known=known,
+        features=names(features),
+        registry=registry,
+        production=production,
+        max_share=max_share,
+        max_repeats=max_repeats,
+        max_auc=max_auc,
+        digits=digits,
+    )
+    inputs = [file for file in (*files, registry, production) if file]
+    raise typer.Exit(conclude("leakage", make, inputs=inputs, html=html, json=json_file))
