@@ -108,6 +108,49 @@ def fill(
     typer.echo(f"{len(fill(source, target))} notebooks with solutions in {target}")
 
 
+@app.command()
+def incident(
+    seed: Annotated[int | None, typer.Option(help="Which incident.")] = None,
+    level: Annotated[
+        int, typer.Option(help="1: two suspects; 2: any fault; 3: in part, with false leads.")
+    ] = 1,
+    only: Annotated[
+        list[str] | None, typer.Option(help="Challenges it may come from, such as skew,drift.")
+    ] = None,
+    cause: Annotated[str | None, typer.Option(help="Your diagnosis, or none.")] = None,
+    onset: Annotated[str | None, typer.Option(help="The day it began, or none.")] = None,
+    repair: Annotated[str | None, typer.Option(help="The smallest repair, or none.")] = None,
+    folder: Annotated[
+        Path | None, typer.Option(help="Where it lies; else work/incident-SEED-LEVEL.")
+    ] = None,
+    list_: Annotated[
+        bool, typer.Option("--list", help="Print the causes and repairs that may be named.")
+    ] = False,
+) -> None:
+    """Make an incident: something is wrong with a shop, or not. Then judge your diagnosis.
+
+    Make it: mlkit incident --seed 3 --level 2 --only skew,leakage,drift
+
+    Read work/incident-3-2/README.md, look at the tables, and answer:
+
+    mlkit incident --seed 3 --level 2 --only skew,leakage,drift --cause stale_cache
+    --onset 2025-09-03 --repair one_definition
+
+    Exit status: 0 made, or all right; 1 an answer that is not; 2 bad input.
+    """
+    from mlkit import incident as incidents
+    from mlkit.notebooks import find_root
+
+    if list_:
+        typer.echo(incidents.listing(only))
+        return
+    answers = {"cause": cause, "onset": onset, "repair": repair}
+    root = find_root(Path.cwd())
+    raise typer.Exit(
+        incidents.command(root, seed=seed, level=level, only=only, folder=folder, answers=answers)
+    )
+
+
 def main() -> None:
     """Run the command line; a mistake in the input ends in one line and exit status 2."""
     try:
