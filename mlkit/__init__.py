@@ -6,7 +6,7 @@ detect, repair, score. Importing mlkit loads nothing heavy and turns telemetry o
 
 import os
 
-CHALLENGES = ("skew",)
+CHALLENGES = ("skew", "leakage", "drift")
 
 for _name, _value in {
     "DO_NOT_TRACK": "1",

@@ -23,7 +23,12 @@ def imported(node: ast.AST, *, root: Path) -> set[Path]:
     are loaded only when needed.
     """
     names = {name for part in ast.walk(node) for name in _module_names(part)}
-    return {path for name in names for path in _files(name) if (root / path).is_file()}
+    return set().union(*(files_of(name, root=root) for name in names))
+
+
+def files_of(module: str, *, root: Path) -> set[Path]:
+    """Return the project files of a module or package by its full name, none when it is foreign."""
+    return {path for path in _files(module) if (root / path).is_file()}
 
 
 def parse(file: Path) -> ast.Module:

@@ -92,8 +92,9 @@ def score(params: dict[str, Any], word: str) -> None:
     }
     detect = params[word].get("detect", {})
     scores = {state: judge(module, states, state, detect) for state in states}
+    fit = getattr(module, "fit", model.fit)
     for state in ("broken", "fixed"):
-        model.save_model(model.fit(states[state]), DATA / word / f"model_{state}.skops")
+        model.save_model(fit(states[state]), DATA / word / f"model_{state}.skops")
     plots.save(plots.three_scores(scores), DATA / word / "score.png")
     write_text(json.dumps(scores, indent=2) + "\n", DATA / word / "score.json")
 

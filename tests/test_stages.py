@@ -24,7 +24,8 @@ def reached(stage):
     own = [*top, functions[stages.COMMANDS[command][0].__name__], functions["judge"]]
     start = set().union(*(lineage.imported(node, root=ROOT) for node in own))
     words = CHALLENGES if command == "params" else [n for n in names if n in CHALLENGES]
-    start |= {Path(f"mlkit/{word}.py") for word in words}
+    code = (lineage.files_of(f"mlkit.{word}", root=ROOT) for word in words)
+    start = start.union(*code)
     return lineage.closure(start, root=ROOT) | {Path("mlkit/stages.py")}
 
 
