@@ -161,8 +161,13 @@ def sweep(
     return ax
 
 
-def worlds(losses: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
-    """Return one dot per world: what the fault costs in production, by kind of world.
+def worlds(
+    losses: pd.DataFrame,
+    *,
+    xlabel: str = "accuracy lost in production (right: harm, left: gain)",
+    ax: Axes | None = None,
+) -> Axes:
+    """Return one dot per world: what the fault costs, by kind of world.
 
     Parameters
     ----------
@@ -182,7 +187,7 @@ def worlds(losses: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     ax.axvline(0, color="#8C8C8C", linewidth=0.8)
     ax.set_yticks(range(len(names)), names)
     ax.set_ylim(len(names) - 0.4, -0.8)
-    ax.set_xlabel("accuracy lost in production (right: harm, left: gain)")
+    ax.set_xlabel(xlabel)
     return ax
 
 

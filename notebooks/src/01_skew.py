@@ -183,10 +183,10 @@ scoreboard(**scores)
 # the smaller the loss; with none, nothing happens and the check stays silent.
 
 # %%
-losses = []
-for world, preset in {"as above": {}, **settings["presets"]["shop"]}.items():
+losses, shops = [], {"as above": {}, **settings["presets"]["shop"]}
+for world in ("as above", "stationary", "few_dormant", "mild"):
     for seed in range(100, 104):
-        other = {**knobs, "n_users": 400, **preset}
+        other = {**knobs, "n_users": 400, **shops[world]}
         fresh = make_world("shop", rng=stream(seed, "shop", "make"), **other)
         bad = skew.inject(fresh, rng=stream(seed, "skew", "inject"), **fault)
         lost = skew.score(fresh)["production"] - skew.score(bad)["production"]
