@@ -197,7 +197,7 @@ def film_scores(tables: Tables) -> dict[str, float]:
     -------
     validation: accuracy on the validation films; outpatient and recall: accuracy, and share of
     the sick found, on the films after go-live, against the truth; equipment_alone: accuracy of
-    the equipment as the only feature on the training films; missed_slice: recall on validation
+    the equipment as the only feature on the training films; slice_recall: recall on validation
     films of the sick without equipment (NaN where there are none).
 
     Raises
