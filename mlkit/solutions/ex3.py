@@ -72,7 +72,7 @@ def alert(reference, days):
         for name in ["age", "avg_amount", "days_since"]:
             old, new = reference[name], rows[name]
             beyond = (new > 1.05 * old.max()) | (new < 0.95 * old.min())
-            reasons += [beyond.mean() > 0.15, new.isna().mean() > old.isna().mean() + 0.22]
+            reasons += [beyond.mean() > 0.15, new.isna().mean() > old.isna().mean() + 0.16]
             reasons.append(new.nunique() <= 3)
         seen = [previous[user] for user in rows["user_id"] if user in previous]
         mine = [n for user, n in zip(rows["user_id"], rows["total_purchases"]) if user in previous]
