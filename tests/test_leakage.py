@@ -119,6 +119,12 @@ def test_both_repairs_of_features_agree(kind, leaky):
     pd.testing.assert_frame_equal(one, two)
 
 
+def test_encoding_repaired_twice_is_still_out_of_fold(leaky):
+    once = leakage.repair(leaky("encoding"))
+    assert leakage.plan_of(once)["step"] == "encode_folds"
+    assert leakage.score(leakage.repair(once)) == leakage.score(once)
+
+
 def test_severity_is_the_share_of_rows_that_hold_the_future(shop, leaky):
     half = leakage.asof_parity(leaky("lifetime", severity=0.5)).set_index("subject")["value"]
     whole = leakage.asof_parity(leaky("lifetime")).set_index("subject")["value"]

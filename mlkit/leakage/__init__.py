@@ -294,7 +294,8 @@ def repair(suspect: Tables, *, how: Literal["as_of", "served"] = "as_of") -> Tab
     tables = {**suspect, "training": training, "served": served}
     if "study" not in suspect:
         return tables
-    step = plan_of(suspect)["step"].replace("encode", "encode_folds")
+    step = plan_of(suspect)["step"]
+    step = {"encode": "encode_folds"}.get(step, step)
     return planned(tables, honest_study(suspect), tries="1", step=step)
 
 
