@@ -213,3 +213,69 @@ def leakage(
     )
     inputs = [file for file in (*files, registry, production) if file]
     raise typer.Exit(conclude("leakage", make, inputs=inputs, html=html, json=json_file))
+
+
+@app.command(
+    epilog="Exit status: 0 all passed, 1 at least one finding, 2 bad input (no file is touched)."
+)
+def cost(
+    folder: Annotated[Path, typer.Argument(help="A folder of data files; nothing is written.")],
+    needed: Annotated[
+        list[str] | None, typer.Option(help="Columns that somebody needs: user_id,amount.")
+    ] = None,
+    prices: Annotated[
+        Path | None, typer.Option(help="YAML with your prices, a copy of mlkit/cost/prices.yaml.")
+    ] = None,
+    small_mb: Annotated[float, typer.Option(help="Files below this could be joined (MB).")] = 16.0,
+    max_small: Annotated[
+        float, typer.Option(help="Share of a table's files that may be too many.")
+    ] = 0.5,
+    max_saving: Annotated[
+        float, typer.Option(help="Share that a rewrite may save before it is asked for.")
+    ] = 0.2,
+    least_mb: Annotated[
+        float, typer.Option(help="A rewrite that saves less than this passes (MB).")
+    ] = 1.0,
+    max_copies: Annotated[
+        float, typer.Option(help="Share of the bytes that may be copies of other files.")
+    ] = 0.01,
+    max_unneeded: Annotated[
+        float, typer.Option(help="Share of a table's bytes in columns that nobody needs.")
+    ] = 0.2,
+    places: Annotated[int, typer.Option(help="Pieces of each table that are tried.")] = 5,
+    most_files: Annotated[int, typer.Option(help="Files after which the walk stops.")] = 200_000,
+    most_tables: Annotated[int, typer.Option(help="Tables that are tried, largest first.")] = 50,
+    html: Html = None,
+    json_file: Json = None,
+) -> None:
+    """Look through a folder of data files: formats, copies, small files, what a rewrite would save.
+
+    Savings are measured by rewriting samples in memory, from several places of each table.
+
+    Example: mlkit audit cost data/raw
+
+    Example: mlkit audit cost data/raw --needed user_id,event_ts,amount --small-mb 64
+    --prices ours.yaml --html cost.html
+    """
+    from mlkit.audit.cost import cost_report
+    from mlkit.audit.files import names
+    from mlkit.audit.report import conclude
+
+    make = partial(
+        cost_report,
+        folder,
+        needed=names(needed) or None,
+        price_file=prices,
+        small_mb=small_mb,
+        max_small=max_small,
+        max_saving=max_saving,
+        least_mb=least_mb,
+        max_copies=max_copies,
+        max_unneeded=max_unneeded,
+        places=places,
+        most_files=most_files,
+        most_tables=most_tables,
+        targets=(html, json_file),
+    )
+    inputs = [file for file in (folder, prices) if file]
+    raise typer.Exit(conclude("cost", make, inputs=inputs, html=html, json=json_file))
