@@ -1,0 +1,2 @@
+# %% dualmode_recall.quiz
+answer("dualmode_recall", q1="b", q2="b")
