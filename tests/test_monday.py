@@ -4,24 +4,31 @@ import ast
 import importlib
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
 
 from mlkit import CHALLENGES
+from mlkit.monday import cost as cheaper
+from mlkit.monday import dualmode as streams
+from mlkit.monday import scale as incremental
 from mlkit.monday import skew as monday
+from mlkit.params import stream
 
 FOLDER = Path(__file__).parents[1] / "mlkit/monday"
+PASTES = sorted({*CHALLENGES, "scale", "dualmode", "cost"})
 NAMES = {"user_id": "customer", "prediction_ts": "asked_at"}
 NAMES |= {"avg_amount": "basket", "purchases_30d": "visits"}
 
 
-@pytest.mark.parametrize("word", CHALLENGES)
+@pytest.mark.parametrize("word", PASTES)
 def test_paste_needs_pandas_alone(word):
     tree = ast.parse((FOLDER / f"{word}.py").read_text(encoding="utf-8"))
     found = [node for node in ast.walk(tree) if isinstance(node, ast.Import | ast.ImportFrom)]
     assert [ast.unparse(node) for node in found] == ["import pandas as pd"]
 
 
-@pytest.mark.parametrize("word", CHALLENGES)
+@pytest.mark.parametrize("word", PASTES)
 def test_paste_has_at_most_20_lines(word):
     text = (FOLDER / f"{word}.py").read_text(encoding="utf-8")
     body = ast.get_source_segment(text, ast.parse(text).body[-1])
@@ -65,3 +72,201 @@ def test_skew_sees_zero_for_missing(files, shop):
     files(shifted)
     with pytest.raises(AssertionError, match="basket"):
         monday.test_served_features_are_those_of_training()
+
+
+# Cost: the same features for less
+
+
+@pytest.fixture
+def cheaper_files(tmp_path, monkeypatch, shop):
+    """Return a function that lays features before and after, and a listing of the files."""
+    monkeypatch.chdir(tmp_path)
+    old = shop["training"][list(NAMES)].rename(columns=NAMES)
+
+    def lay(change=lambda table: table, sizes=(40_000_000, 30_000_000)):
+        old.to_csv("old.csv", index=False)
+        change(old.copy()).to_csv("new.csv", index=False)
+        pd.DataFrame({"name": range(len(sizes)), "bytes": sizes}).to_csv("files.csv", index=False)
+
+    return lay
+
+
+def test_cost_is_green_in_any_order_of_rows_and_columns(cheaper_files):
+    cheaper_files(lambda old: old.sample(frac=1, random_state=1)[old.columns[::-1]])
+    cheaper.test_the_cheaper_features_are_the_same()
+
+
+def test_cost_is_green_when_sums_differ_in_their_last_bits(cheaper_files):
+    cheaper_files(lambda old: old.assign(basket=old["basket"] * (1 + 1e-15)))
+    cheaper.test_the_cheaper_features_are_the_same()
+
+
+def test_cost_is_green_when_whole_numbers_are_written_with_a_point(cheaper_files):
+    cheaper_files(lambda old: old.assign(visits=old["visits"].astype("float64")))
+    cheaper.test_the_cheaper_features_are_the_same()
+    cheaper_files(lambda old: old.assign(visits=old["visits"].astype("int64")))
+    cheaper.test_the_cheaper_features_are_the_same()
+
+
+@pytest.mark.parametrize(
+    ("cheat", "message"),
+    {
+        "a dropped column": (lambda old: old.drop(columns="visits"), "one side only.*visits"),
+        "late rows skipped": (lambda old: old.iloc[:-3], "rows before"),
+        "a sample": (
+            lambda old: old.sample(len(old), replace=True, random_state=1),
+            "not those of before",
+        ),
+        "a stale cache": (
+            lambda old: old.assign(visits=old["visits"].where(old.index > 5, old["visits"] + 1)),
+            "rows are not those of before",
+        ),
+        "values lost": (lambda old: old.assign(basket=old["basket"].mask(old.index < 5)), "rows"),
+    }.values(),
+)
+def test_cost_is_red_on_every_cheat(cheaper_files, cheat, message):
+    cheaper_files(cheat)
+    with pytest.raises(AssertionError, match=message):
+        cheaper.test_the_cheaper_features_are_the_same()
+
+
+def test_cost_is_red_on_many_small_files(cheaper_files):
+    cheaper_files(sizes=[8_000] * 180)
+    with pytest.raises(AssertionError, match="180 files where 1 would do"):
+        cheaper.test_the_cheaper_features_are_the_same()
+
+
+def test_cost_is_green_on_one_small_file(cheaper_files):
+    cheaper_files(sizes=[8_000])
+    cheaper.test_the_cheaper_features_are_the_same()
+
+
+# Scale: incremental equals full
+
+
+@pytest.fixture
+def kept_files(tmp_path, monkeypatch):
+    """Return a function that lays a log of purchases, corrected and deleted, and what is kept."""
+    monkeypatch.chdir(tmp_path)
+    rng = stream(0, "test", "monday", "scale")
+    n = 2000
+    first = pd.DataFrame(
+        {
+            "purchase": np.arange(n),
+            "customer": rng.integers(0, 200, n),
+            "amount": rng.lognormal(3, 1, n).round(2),
+            "written_at": pd.Timestamp("2025-01-01") + pd.to_timedelta(np.arange(n), "h"),
+            "deleted": False,
+        }
+    )
+    later = {"written_at": pd.Timestamp("2026-01-01")}
+    corrected = first.iloc[:100].assign(amount=9.5, **later)
+    gone = first.iloc[100:150].assign(deleted=True, **later)
+    log = pd.concat([first, corrected, gone, first.iloc[900:950]], ignore_index=True)
+    log.sample(frac=1, random_state=1).to_csv("log.csv", index=False)
+
+    def lay(counted):
+        sums = counted.groupby("customer")["amount"].agg(visits="count", spent="sum")
+        sums.reset_index().to_csv("kept.csv", index=False)
+
+    return lay, log, pd.concat([corrected, first.iloc[150:]])
+
+
+def test_scale_is_green_when_corrections_and_deletions_are_carried_out(kept_files):
+    lay, _, valid = kept_files
+    lay(valid)
+    incremental.test_incremental_equals_full_on_a_sample()
+
+
+@pytest.mark.parametrize(
+    "fault",
+    {
+        "a day run twice": lambda log, valid: pd.concat([valid, valid.iloc[-24:]]),
+        "late rows skipped": lambda log, valid: valid.iloc[:-24],
+        "deletions and corrections not seen": lambda log, valid: log[~log["deleted"]],
+        "customers lost": lambda log, valid: valid[valid["customer"] > 5],
+        "customers nobody knows": lambda log, valid: pd.concat(
+            [valid, valid.assign(customer=valid["customer"] + 1000)]
+        ),
+    }.values(),
+)
+def test_scale_is_red_when_the_merge_is_wrong(kept_files, fault):
+    lay, log, valid = kept_files
+    lay(fault(log, valid))
+    with pytest.raises(AssertionError, match="of customers differ"):
+        incremental.test_incremental_equals_full_on_a_sample()
+
+
+# Dual mode: stream equals replay
+
+
+@pytest.fixture
+def stream_files(tmp_path, monkeypatch):
+    """Return a function that lays a log with late and repeated charges, and what was served."""
+    monkeypatch.chdir(tmp_path)
+    rng = stream(0, "test", "monday", "dualmode")
+    n = 3000
+    happened = pd.Timestamp("2025-01-01") + pd.to_timedelta(np.sort(rng.uniform(0, 86400, n)), "s")
+    log = pd.DataFrame(
+        {
+            "charge": np.arange(n),
+            "card": rng.integers(0, 20, n),
+            "happened_at": happened,
+            "arrived_at": happened + pd.to_timedelta(rng.exponential(30, n), "s"),
+        }
+    )
+    again = log.sample(frac=0.05, random_state=1)
+    again = again.assign(arrived_at=again["arrived_at"] + pd.Timedelta(seconds=40))
+    log = pd.concat([log, again]).sort_values("arrived_at", ignore_index=True)
+    log.to_csv("log.csv", index=False)
+    asked = log.drop_duplicates("charge")[["charge", "card", "happened_at"]]
+    asked = asked.set_axis(["request", "card", "asked_at"], axis=1)
+
+    def lay(rows=None, by="happened_at"):
+        rows = log.drop_duplicates("charge") if rows is None else rows
+        asked["charges_5m"] = [
+            int(
+                (
+                    (rows["card"] == card)
+                    & (rows["arrived_at"] <= at)
+                    & (rows["happened_at"] < at)
+                    & (rows[by] >= at - pd.Timedelta(minutes=5))
+                ).sum()
+            )
+            for card, at in zip(asked["card"], asked["asked_at"], strict=True)
+        ]
+        asked.to_csv("served.csv", index=False)
+
+    return lay, log
+
+
+def test_dualmode_is_green_when_ids_count_once(stream_files):
+    stream_files[0]()
+    streams.test_the_stream_counts_as_a_replay_of_the_log_does()
+
+
+def test_dualmode_is_red_when_repeated_charges_count_twice(stream_files):
+    lay, log = stream_files
+    lay(rows=log)
+    with pytest.raises(AssertionError, match="counted otherwise"):
+        streams.test_the_stream_counts_as_a_replay_of_the_log_does()
+
+
+def test_dualmode_is_red_when_windows_are_cut_by_arrival(stream_files):
+    stream_files[0](by="arrived_at")
+    with pytest.raises(AssertionError, match="counted otherwise"):
+        streams.test_the_stream_counts_as_a_replay_of_the_log_does()
+
+
+def test_dualmode_is_red_when_charges_are_lost(stream_files):
+    lay, log = stream_files
+    lay(rows=log.drop_duplicates("charge").iloc[::2])
+    with pytest.raises(AssertionError, match="counted otherwise"):
+        streams.test_the_stream_counts_as_a_replay_of_the_log_does()
+
+
+def test_dualmode_is_red_when_nothing_was_counted(stream_files):
+    stream_files[0]()
+    pd.read_csv("served.csv").assign(charges_5m=np.nan).to_csv("served.csv", index=False)
+    with pytest.raises(AssertionError, match="counted otherwise"):
+        streams.test_the_stream_counts_as_a_replay_of_the_log_does()
