@@ -6,7 +6,7 @@ detect, repair, score. Importing mlkit loads nothing heavy and turns telemetry o
 
 import os
 
-CHALLENGES = ("skew", "leakage", "drift")
+CHALLENGES = ("skew", "leakage", "scale", "dualmode", "drift", "cost")
 
 for _name, _value in {
     "DO_NOT_TRACK": "1",

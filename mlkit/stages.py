@@ -95,7 +95,8 @@ def score(params: dict[str, Any], word: str) -> None:
     fit = getattr(module, "fit", model.fit)
     for state in ("broken", "fixed"):
         model.save_model(fit(states[state]), DATA / word / f"model_{state}.skops")
-    plots.save(plots.three_scores(scores), DATA / word / "score.png")
+    unit = {"unit": module.UNIT} if hasattr(module, "UNIT") else {}
+    plots.save(plots.three_scores(scores, **unit), DATA / word / "score.png")
     write_text(json.dumps(scores, indent=2) + "\n", DATA / word / "score.json")
 
 

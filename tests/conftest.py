@@ -23,6 +23,17 @@ from mlkit.tables import Tables, content_hash
 ROOT = Path(__file__).parents[1]
 
 
+@pytest.fixture(autouse=True)
+def one_style_for_all_tests() -> Iterator[None]:
+    """Undo the style that a test, or what it ran, has put on: the next looks at titles, too."""
+    yield
+    if "matplotlib.pyplot" in sys.modules:
+        import matplotlib as mpl
+
+        if mpl.rcParams["axes.titlelocation"] != "center":
+            mpl.rcdefaults()
+
+
 @pytest.fixture(scope="session")
 def params() -> dict[str, Any]:
     """Return the project's own params.yaml."""

@@ -21,6 +21,8 @@ COLOURS = {"clean": "#595959", "broken": "#D55E00", "fixed": "#0072B2", "context
 HATCHES = {"clean": "", "broken": "///", "fixed": ""}
 LINES = {"clean": ":", "broken": "--", "fixed": "-"}
 ON_BAR: dict[str, Any] = {"rotation": 90, "ha": "center", "fontsize": 8, "color": "white"}
+LOW = 0.3  # a bar below this height has no room for its name
+FULL = 0.95  # above it the number on a bar would touch the title
 PATHS = {"clean": "training path", "broken": "serving path"}
 NAMES = {"clean": "healthy", "broken": "broken", "fixed": "repaired"}
 STYLE = "mlkit.lesson"  # for plt.style.use, in the first cell of a notebook
@@ -59,16 +61,26 @@ def show(ax: Axes, *, alt: str) -> None:
     display(picture, raw=True, metadata={"image/png": {"alt": alt}})
 
 
-def three_scores(scores: dict[str, dict[str, float]], *, ax: Axes | None = None) -> Axes:
+def three_scores(
+    scores: dict[str, dict[str, float]],
+    *,
+    unit: str = "share of right decisions",
+    ax: Axes | None = None,
+) -> Axes:
     """Return bars of offline, honest and production score for clean, broken and fixed tables.
 
     Parameters
     ----------
     scores: state ("clean", "broken", "fixed") to the dictionary that `score` returns
+    unit: what the score is, on its axis
     """
     ax = axes(ax)
     keys = ["offline", "honest", "production"]
-    labels = ["offline\nwhat the team reports", "honest\nmatured answers", "production\nthe truth"]
+    labels = [
+        "offline\nwhat the team reports",
+        "honest\nthe best estimate",
+        "production\nthe truth",
+    ]
     width = 0.8 / len(scores)
     for place, (state, values) in enumerate(scores.items()):
         x = np.arange(len(keys)) + (place - (len(scores) - 1) / 2) * width
@@ -77,17 +89,26 @@ def three_scores(scores: dict[str, dict[str, float]], *, ax: Axes | None = None)
             x, heights, width * 0.94, color=COLOURS[state], hatch=HATCHES[state], edgecolor="white"
         )
         ax.bar_label(bars, [f"{height:.2f}" for height in heights], fontsize=8, padding=2)
-        box = {"facecolor": COLOURS[state], "edgecolor": "none", "pad": 1.5}
-        ax.text(x[0], 0.03, NAMES[state], bbox=box, **ON_BAR)
+        _name_bar(ax, x[0], heights[0], state)
     ax.set_xticks(range(len(keys)), labels)
-    ax.set_ylim(0, 1)
-    ax.set_ylabel("share of right decisions")
+    full = any(values[key] > FULL for values in scores.values() for key in keys)
+    ax.set_ylim(0, 1.1 if full else 1)
+    ax.set_ylabel(unit)
     broken = scores["broken"]
     ax.set_title(
         f"Offline says {broken['offline']:.2f}; production gets {broken['production']:.2f}"
         + (f", {scores['fixed']['production']:.2f} after the repair" if "fixed" in scores else "")
     )
     return ax
+
+
+def _name_bar(ax: Axes, x: float, height: float, state: str) -> None:
+    """Write the name of a state into its bar, or above where there is no room inside."""
+    if height < LOW:
+        ax.text(x, height + 0.07, NAMES[state], **{**ON_BAR, "color": COLOURS[state]})
+        return
+    box = {"facecolor": COLOURS[state], "edgecolor": "none", "pad": 1.5}
+    ax.text(x, 0.03, NAMES[state], bbox=box, **ON_BAR)
 
 
 def marginals(
