@@ -363,8 +363,9 @@ pd.DataFrame({"this notebook": {name: content_hash(tables) for name, tables in h
 
 # %% [markdown]
 # **On Monday**: the same check on your own files, with your own column names. `mlkit audit skew`
-# reads parquet or CSV, prints a report, and its exit status stops a build. And a test to paste,
-# which needs pandas alone (it stands in `mlkit/monday/skew.py`): both are below.
+# reads [parquet](../glossary.md#parquet) or CSV, prints a report, and its exit status stops a
+# build. And a test to paste, which needs pandas alone (it stands in `mlkit/monday/skew.py`): both
+# are below.
 #
 # **Think about it.** Which feature of yours is computed twice? Who would notice, and when? What
 # would [log and train](../glossary.md#log-and-train) cost you, and what could it not bring back?

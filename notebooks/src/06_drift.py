@@ -377,10 +377,10 @@ pd.DataFrame({"this notebook": {name: content_hash(tables) for name, tables in h
               "dvc repro": {name: row["content"] for name, row in piped.items()}})
 
 # %% [markdown]
-# **On Monday**: the alarms on your own files, with your own column names. `mlkit audit drift` reads
-# parquet or CSV and prints a report; and a test to paste, which needs pandas alone (it stands in
-# `mlkit/monday/drift.py`): both are below. Neither can see a concept drift. For that, write down
-# the answers.
+# **On Monday**: the alarms on your own files, with your own column names. `mlkit audit drift`
+# reads [parquet](../glossary.md#parquet) or CSV and prints a report; and a test to paste, which
+# needs pandas alone (it stands in `mlkit/monday/drift.py`): both are below. Neither can see a
+# concept drift. For that, write down the answers.
 #
 # **Think about it.** Which of your alarms has ever led to something being done? How long is your
 # label delay, and what do you watch meanwhile? Who may retrain, and who may stop it?
@@ -392,9 +392,9 @@ pd.DataFrame({"this notebook": {name: content_hash(tables) for name, tables in h
 # Latinne and Decaestecker, *Adjusting the outputs of a classifier to new a priori probabilities*,
 # Neural Computation 2002; Lipton, Wang and Smola, *Detecting and correcting for [label
 # shift](../glossary.md#label-shift) with black box predictors*, ICML 2018. Zinkevich, *Rules of
-# Machine Learning*, the rules on freshness and on silent failures. Next: `06b_drift_decide`, the
-# gate on a bug, a benign shift and a changed base rate, and ways to keep a model fresh;
-# `06c_drift_gallery`, every detector.
+# Machine Learning*, the rules on [freshness](../glossary.md#freshness) and on silent failures.
+# Next: `06b_drift_decide`, the gate on a bug, a benign shift and a changed base rate, and ways to
+# keep a model fresh; `06c_drift_gallery`, every detector.
 
 # %%
 import mlkit.monday.drift
