@@ -75,14 +75,17 @@ def create_app(scorer: Scorer, *, body_seconds: float = BODY_SECONDS) -> Any:
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, lifespan=lifespan)
     app.state.last_seen = time.monotonic()
 
+    def as_json(status: int, answer: dict[str, Any]) -> Response:
+        return Response(to_json(answer), status, media_type="application/json")
+
     async def reply(work: Callable[[], tuple[int, dict[str, Any]]]) -> Response:
         status, answer = await asyncio.get_running_loop().run_in_executor(writer, work)
         app.state.last_seen = time.monotonic()
-        return Response(to_json(answer), status, media_type="application/json")
+        return as_json(status, answer)
 
     async def handle(request: Request, act: Act) -> Response:
         if reason := foreign(request.headers):
-            return Response(to_json({"reason": reason}), 403, media_type="application/json")
+            return as_json(403, {"reason": reason})
         app.state.last_seen = time.monotonic()
         body = Body(scorer.limits)
         problem = await receive(request, body, seconds=body_seconds)
@@ -99,7 +102,7 @@ def create_app(scorer: Scorer, *, body_seconds: float = BODY_SECONDS) -> Any:
     @app.get("/health")
     async def health(request: Request) -> Response:
         if reason := foreign(request.headers):
-            return Response(to_json({"reason": reason}), 403, media_type="application/json")
+            return as_json(403, {"reason": reason})
         return await reply(lambda: (200, scorer.health()))
 
     return app
