@@ -25,6 +25,11 @@ LOW = 0.3  # a bar below this height has no room for its name
 FULL = 0.95  # above it the number on a bar would touch the title
 PATHS = {"clean": "training path", "broken": "serving path"}
 NAMES = {"clean": "healthy", "broken": "broken", "fixed": "repaired"}
+SCORES = {
+    "offline": "what the team reports",
+    "honest": "the best estimate",
+    "production": "the truth",
+}
 STYLE = "mlkit.lesson"  # for plt.style.use, in the first cell of a notebook
 
 
@@ -75,12 +80,8 @@ def three_scores(
     unit: what the score is, on its axis
     """
     ax = axes(ax)
-    keys = ["offline", "honest", "production"]
-    labels = [
-        "offline\nwhat the team reports",
-        "honest\nthe best estimate",
-        "production\nthe truth",
-    ]
+    keys = list(SCORES)
+    labels = [f"{key}\n{words}" for key, words in SCORES.items()]
     width = 0.8 / len(scores)
     for place, (state, values) in enumerate(scores.items()):
         x = np.arange(len(keys)) + (place - (len(scores) - 1) / 2) * width
