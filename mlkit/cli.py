@@ -151,6 +151,26 @@ def incident(
     )
 
 
+@app.command()
+def catalog(
+    html: Annotated[
+        Path | None, typer.Option(help="The page to write; else work/catalog.html.")
+    ] = None,
+) -> None:
+    """Write the data catalog: one page with every dataset that dvc.yaml writes.
+
+    Who owns it, its columns, contract, freshness, lineage, personal data and readers. The page
+    needs no network.
+
+    Example: mlkit catalog --html work/catalog.html
+    """
+    from mlkit.governance.catalog_page import write_catalog
+    from mlkit.notebooks import find_root
+
+    root = find_root(Path.cwd())
+    typer.echo(write_catalog(root, html or root / "work/catalog.html"))
+
+
 def main() -> None:
     """Run the command line; a mistake in the input ends in one line and exit status 2."""
     try:

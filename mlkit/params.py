@@ -10,7 +10,7 @@ import importlib
 import inspect
 import os
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, get_type_hints
 
@@ -227,10 +227,12 @@ class _NoRepeats(yaml.SafeLoader):
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
         """Return the mapping of a node after looking for repeated keys."""
-        keys = [self.construct_object(key, deep=deep) for key, _ in node.value]
-        for key in keys:
-            if keys.count(key) > 1:
+        keys: set[Hashable] = set()
+        for each, _ in node.value:
+            key = self.construct_object(each, deep=deep)
+            if isinstance(key, Hashable) and key in keys:
                 raise ValueError(f"line {node.start_mark.line + 1}: key {key!r} comes twice")
+            keys |= {key} if isinstance(key, Hashable) else set()
         return super().construct_mapping(node, deep=deep)
 
 
@@ -243,9 +245,25 @@ def read_yaml(file: Path) -> Any:
     FileNotFoundError: no such file
     """
     try:
-        return yaml.load(Path(file).read_text(encoding="utf-8"), Loader=_NoRepeats)
-    except (yaml.YAMLError, ValueError) as error:
-        raise ValueError(f"{Path(file).name}: {' '.join(str(error).split())}") from None
+        text = Path(file).read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{Path(file).name}: {error}") from None
+    return parse_yaml(text, Path(file).name)
+
+
+def parse_yaml(text: str, name: str) -> Any:
+    """Return the content of a YAML text, called `name` in messages.
+
+    Raises
+    ------
+    ValueError: not YAML, or a key comes twice; one line with the place
+    """
+    try:
+        return yaml.load(text, Loader=_NoRepeats)
+    except (yaml.YAMLError, ValueError, TypeError) as error:
+        raise ValueError(f"{name}: {' '.join(str(error).split())}") from None
+    except RecursionError:
+        raise ValueError(f"{name}: nested too deeply to be read") from None
 
 
 def load(file: Path | None = None) -> dict[str, Any]:
