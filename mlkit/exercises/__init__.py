@@ -189,10 +189,10 @@ def words() -> list[str]:
 
 
 def of_kind(kind: type[Any]) -> dict[str, Any]:
-    """Return every exercise, quiz or bet there is, by id."""
+    """Return every exercise, quiz or bet there is, by id and in its order."""
     for word in words():
         importlib.import_module(f"{__name__}.{word}")
-    return {id: thing for id, thing in SHELF.items() if isinstance(thing, kind)}
+    return {id: SHELF[id] for id in sorted(SHELF) if isinstance(SHELF[id], kind)}
 
 
 def seeded(id: str) -> np.random.Generator:

@@ -1,0 +1,2 @@
+# %% versioning_recall.quiz
+answer("versioning_recall", q1="c", q2="a")
