@@ -11,12 +11,15 @@ import pytest
 from mlkit import CHALLENGES
 from mlkit.monday import cost as cheaper
 from mlkit.monday import dualmode as streams
+from mlkit.monday import governance as deliveries
+from mlkit.monday import orchestration as loads
 from mlkit.monday import scale as incremental
 from mlkit.monday import skew as monday
+from mlkit.monday import versioning as versions
 from mlkit.params import stream
 
 FOLDER = Path(__file__).parents[1] / "mlkit/monday"
-PASTES = sorted({*CHALLENGES, "scale", "dualmode", "cost"})
+PASTES = sorted({*CHALLENGES, "versioning", "orchestration", "governance"})
 NAMES = {"user_id": "customer", "prediction_ts": "asked_at"}
 NAMES |= {"avg_amount": "basket", "purchases_30d": "visits"}
 
@@ -270,3 +273,169 @@ def test_dualmode_is_red_when_nothing_was_counted(stream_files):
     pd.read_csv("served.csv").assign(charges_5m=np.nan).to_csv("served.csv", index=False)
     with pytest.raises(AssertionError, match="counted otherwise"):
         streams.test_the_stream_counts_as_a_replay_of_the_log_does()
+
+
+# Versioning: the recorded version
+
+
+@pytest.fixture
+def recorded_files(tmp_path, monkeypatch):
+    """Return a table and a function that lays it; versions.csv holds what it was at first."""
+    monkeypatch.chdir(tmp_path)
+    table = pd.DataFrame(
+        {"customer": [1, 2, 2, 4], "city": ["Bern", "", "NA", "Ulm"], "spent": [0.1, 2.0, 2.0, 3.5]}
+    )
+    table.to_csv("train.csv", index=False)
+    record(0, "")
+    with pytest.raises(AssertionError, match="train") as raised:
+        versions.test_the_tables_are_the_recorded_versions()
+    record(*str(raised.value).split()[-2:])  # as a user copies it
+
+    def lay(change):
+        change(table.copy()).to_csv("train.csv", index=False)
+
+    return lay
+
+
+def record(rows, content):
+    pd.DataFrame({"table": ["train"], "rows": [rows], "content": [content]}).to_csv(
+        "versions.csv", index=False
+    )
+
+
+def test_version_is_green_in_any_order_of_rows_and_columns(recorded_files):
+    recorded_files(lambda t: t.iloc[::-1][["spent", "customer", "city"]])
+    versions.test_the_tables_are_the_recorded_versions()
+
+
+@pytest.mark.parametrize(
+    "change",
+    {
+        "a value": lambda t: t.assign(spent=t["spent"].where(t.index > 0, 0.2)),
+        "a row more": lambda t: pd.concat([t, t.tail(1)]),
+        "a row less": lambda t: t.head(3),
+        "two values of a column swapped": lambda t: t.assign(customer=[4, 2, 2, 1]),
+        "a column renamed": lambda t: t.rename(columns={"spent": "spent_usd"}),
+        "two columns renamed into one another": lambda t: t.rename(
+            columns={"spent": "customer", "customer": "spent"}
+        ),
+        "text for an empty field": lambda t: t.assign(city=["Bern", "NA", "NA", "Ulm"]),
+    }.values(),
+)
+def test_version_is_red_on_any_change(recorded_files, change):
+    recorded_files(change)
+    with pytest.raises(AssertionError, match=r"not the version that was recorded: \['train'\]"):
+        versions.test_the_tables_are_the_recorded_versions()
+
+
+def test_version_of_nothing_is_red(recorded_files):
+    recorded_files(lambda t: t)
+    pd.DataFrame(columns=["table", "rows", "content"]).to_csv("versions.csv", index=False)
+    with pytest.raises(AssertionError, match=r"versions\.csv records no table"):
+        versions.test_the_tables_are_the_recorded_versions()
+
+
+# Orchestration: each day whole, and once
+
+
+@pytest.fixture
+def loaded_files(tmp_path, monkeypatch):
+    """Return a function that lays ten days of sales, honest repeats among them, and a load."""
+    monkeypatch.chdir(tmp_path)
+    days = [f"2025-03-{day:02d}" for day in range(1, 11)]
+    source = pd.DataFrame({"day": np.repeat(days, 6), "user": [1, 2, 2, 3, 3, 3] * 10})
+    source = source.assign(price=4.5, coupon=[None, "NA"] * 30)
+    source.to_csv("source.csv", index=False)
+
+    def lay(change=lambda rows: rows):
+        change(source.copy()).to_csv("loaded.csv", index=False)
+
+    return lay
+
+
+def test_load_is_green_in_any_order(loaded_files):
+    loaded_files(lambda rows: rows.sample(frac=1, random_state=1)[rows.columns[::-1]])
+    loads.test_each_day_is_loaded_whole_and_once()
+
+
+@pytest.mark.parametrize(
+    ("fault", "days"),
+    {
+        "a day appended twice": (lambda r: pd.concat([r, r[r["day"] == "2025-03-04"]]), 1),
+        "honest repeats deleted": (lambda r: r.drop_duplicates(), 10),
+        "a day lost": (lambda r: r[r["day"] != "2025-03-10"], 1),
+        "half of a day": (lambda r: r.drop(index=range(3)), 1),
+        "a day in another's place": (lambda r: r.replace({"day": {"2025-03-02": "2025-03-03"}}), 2),
+        "nothing loaded": (lambda r: r.iloc[:0], 10),
+        "a text lost that reads like nothing": (lambda r: r.replace({"coupon": {"NA": ""}}), 10),
+    }.values(),
+)
+def test_load_is_red(loaded_files, fault, days):
+    loaded_files(fault)
+    with pytest.raises(AssertionError, match=f"^{days} days are not what the source holds"):
+        loads.test_each_day_is_loaded_whole_and_once()
+
+
+def test_a_source_without_rows_is_no_proof(loaded_files):
+    Path("source.csv").write_text("day,user,price,coupon\n", encoding="utf-8")
+    loaded_files(lambda rows: rows.iloc[:0])
+    with pytest.raises(AssertionError, match="expected rows with a column day"):
+        loads.test_each_day_is_loaded_whole_and_once()
+
+
+# Governance: the contract of a delivery
+
+
+@pytest.fixture
+def delivered_files(tmp_path, monkeypatch):
+    """Return a function that lays the books and a delivery."""
+    monkeypatch.chdir(tmp_path)
+    rng = stream(0, "test", "monday", "governance")
+    n = 500
+    sales = pd.DataFrame(
+        {
+            "purchase": np.arange(n),
+            "customer": rng.integers(1, 90, n),
+            "day": [f"2025-03-{1 + i % 20:02d}" for i in range(n)],
+            "amount": rng.lognormal(3, 1, n).round(2),
+        }
+    )
+    sales.groupby("day")["amount"].sum().round(2).to_csv("finance.csv")
+
+    def lay(change=lambda sales: sales):
+        change(sales.copy()).to_csv("delivery.csv", index=False)
+
+    return lay
+
+
+@pytest.mark.parametrize(
+    "legal",
+    {
+        "as ever": lambda t: t,
+        "a column more": lambda t: t.assign(channel="web"),
+        "another order": lambda t: t.iloc[::-1][t.columns[::-1]],
+    }.values(),
+)
+def test_delivery_is_green(delivered_files, legal):
+    delivered_files(legal)
+    deliveries.test_the_delivery_keeps_its_contract()
+
+
+@pytest.mark.parametrize(
+    ("fault", "message"),
+    {
+        "renamed": (lambda t: t.rename(columns={"amount": "sum"}), "columns are gone: .*amount"),
+        "cents": (lambda t: t.assign(amount=t["amount"] * 100), "totals.*: 20"),
+        "as text": (lambda t: t.assign(amount="$" + t["amount"].astype("str")), "no number: 500"),
+        "nulls": (lambda t: t.assign(amount=t["amount"].mask(t.index < 9)), "no number: 9"),
+        "refunds": (lambda t: t.assign(amount=-t["amount"]), "out of bounds: 500"),
+        "twice": (lambda t: pd.concat([t, t]), "repeated: 500"),
+        "a day lost": (lambda t: t[t["day"] != "2025-03-07"], "totals.*: 1$"),
+        "a customer nobody is": (lambda t: t.assign(customer=0), "customer: out of bounds: 500"),
+        "nothing": (lambda t: t.iloc[:0], "totals.*: 20"),
+    }.values(),
+)
+def test_delivery_is_red(delivered_files, fault, message):
+    delivered_files(fault)
+    with pytest.raises(AssertionError, match=message):
+        deliveries.test_the_delivery_keeps_its_contract()

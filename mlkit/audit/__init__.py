@@ -279,3 +279,88 @@ def cost(
     )
     inputs = [file for file in (folder, prices) if file]
     raise typer.Exit(conclude("cost", make, inputs=inputs, html=html, json=json_file))
+
+
+@app.command(
+    epilog="Exit status: 0 the same, 1 something changed, 2 bad input (no file is touched)."
+)
+def version(
+    old: Annotated[Path, typer.Argument(help="The old version: .parquet, .csv or .csv.gz.")],
+    new: Annotated[Path, typer.Argument(help="The new version.")],
+    on: Annotated[
+        list[str] | None,
+        typer.Option(help="Columns that name a row: user_id,ts; else whole rows."),
+    ] = None,
+    rtol: Tolerance = 0.0,
+    max_added: Annotated[float, typer.Option(help="Share of new rows that may be added.")] = 0.0,
+    max_removed: Annotated[float, typer.Option(help="Share of old rows that may be gone.")] = 0.0,
+    max_changed: Annotated[
+        float, typer.Option(help="Share of a column's values that may have changed.")
+    ] = 0.0,
+    html: Html = None,
+    json_file: Json = None,
+) -> None:
+    """Say what changed from one version of a table to the next: schema, rows, values.
+
+    The report shows up to two rows of your data for each kind of change.
+
+    Example: mlkit audit version train-march.parquet train-april.parquet --on offer_id
+
+    Example: mlkit audit version old.csv new.csv --on user_id,day --rtol 1e-9 --max-added 0.1
+    --html changes.html
+    """
+    from mlkit.audit.files import names
+    from mlkit.audit.report import conclude
+    from mlkit.audit.version import version_report
+
+    files = (old, new)
+    make = partial(
+        version_report,
+        files,
+        on=names(on),
+        rtol=rtol,
+        max_added=max_added,
+        max_removed=max_removed,
+        max_changed=max_changed,
+    )
+    raise typer.Exit(conclude("version", make, inputs=files, html=html, json=json_file))
+
+
+@app.command(
+    epilog="Exit status: 0 all kept, 1 a promise is broken, 2 bad input (no file is touched)."
+)
+def contract(
+    file: Annotated[Path, typer.Argument(help="The delivery: .parquet, .csv or .csv.gz.")],
+    contract: Annotated[
+        Path | None, typer.Option(help="Its contract, YAML; --draft writes one.")
+    ] = None,
+    draft: Annotated[
+        Path | None, typer.Option(help="Instead: write a first contract, as the file is.")
+    ] = None,
+    as_of: Annotated[
+        str | None, typer.Option(help="Time of use, for freshness: 2025-03-01T06:00Z.")
+    ] = None,
+    against: Annotated[
+        list[str] | None, typer.Option(help="Table that totals agree with: ledger=books.csv.")
+    ] = None,
+    html: Html = None,
+    json_file: Json = None,
+) -> None:
+    """Hold a file against its data contract, every promise of it; or draft a contract from a file.
+
+    The report shows up to three values for each broken promise.
+
+    Example: mlkit audit contract march.parquet --draft transactions.yaml
+
+    Example: mlkit audit contract april.csv --contract transactions.yaml
+    --as-of 2025-05-01T06:00Z --against ledger=books.csv --html contract.html
+    """
+    from mlkit.audit.contract import contract_report
+    from mlkit.audit.files import names
+    from mlkit.audit.report import conclude
+
+    pairs = names(against)
+    make = partial(contract_report, file, contract, draft=draft, as_of=as_of, against=pairs)
+    others = [Path(pair.partition("=")[2]) for pair in pairs]
+    inputs = [path for path in (file, contract, draft, *others) if path]
+    raise typer.Exit(conclude("contract", make, inputs=inputs, html=html, json=json_file))

@@ -1,6 +1,7 @@
 """Anybody's files: read with clear errors, and two of them brought to one form for comparison."""
 
 import re
+import warnings
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -36,7 +37,8 @@ def read_table(file: Path, *, text: Iterable[str] = ()) -> pd.DataFrame:
     Raises
     ------
     FileNotFoundError: no such file
-    ValueError: another suffix, or a file that cannot be read
+    ValueError: another suffix, a file that cannot be read, a CSV header that names a column twice
+        or has fewer names than the rows have values (pandas would rename, and move, columns)
     """
     suffix = next((end for end in SUFFIXES if file.name.lower().endswith(end)), None)
     if suffix is None:
@@ -47,10 +49,27 @@ def read_table(file: Path, *, text: Iterable[str] = ()) -> pd.DataFrame:
         if suffix == ".parquet":
             table = pd.read_parquet(file)
         else:
-            table = pd.read_csv(file, dtype=dict.fromkeys(text, "str"), low_memory=False)
+            table = _read_csv(file, dict.fromkeys(text, "str"))
     except (ValueError, OSError, EOFError, ArrowException) as error:
         raise ValueError(f"{file}: cannot be read as {suffix[1:]}: {error}") from error
     return table.reset_index(drop=not any(table.index.names))
+
+
+def _read_csv(file: Path, types: dict[str, str]) -> pd.DataFrame:
+    header = pd.read_csv(file, header=None, nrows=1, dtype="str").iloc[0].dropna()
+    if header.duplicated().any():
+        raise ValueError(f"the header has {header[header.duplicated()].iloc[0]!r} twice")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", pd.errors.ParserWarning)
+        try:
+            return pd.read_csv(file, dtype=types, low_memory=False, index_col=False)
+        except pd.errors.ParserWarning:
+            raise ValueError("rows have more values than the header has names") from None
+
+
+def is_typed(file: Path) -> bool:
+    """Return whether a file says of which type its columns are: Parquet does, CSV does not."""
+    return file.name.lower().endswith(".parquet")
 
 
 def names(values: Iterable[str] | None) -> list[str]:
@@ -167,6 +186,17 @@ def as_times(column: pd.Series, name: str) -> pd.Series:
                 f"{name}: expected times such as 2025-01-31T12:00:00Z; {reason}"
             ) from error
     return column if column.dt.tz is None else column.dt.tz_convert("UTC")
+
+
+def with_times(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the table with times for columns of text that are all times in ISO 8601.
+
+    Raises
+    ------
+    ValueError: a column in which some times have a zone and others have none
+    """
+    names = [name for name in table if _reads_as_time(table[name])]
+    return table.assign(**{name: as_times(table[name], name) for name in names})
 
 
 def _ids(sides: Sides, name: str) -> Sides:

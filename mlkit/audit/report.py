@@ -35,7 +35,7 @@ class Report:
     asked: dict[str, Any]  # files and options, as they were typed
     findings: pd.DataFrame  # at least check, subject, value, limit, failed
     words: pd.DataFrame  # one row of text per finding, with a column `result`
-    bars: str  # the column of `words` that shows `value`, a share
+    bars: str  # the column of `words` that shows `value`, a share; "" where it is none
     examples: pd.DataFrame = field(default_factory=pd.DataFrame)
     examples_title: str = ""
     notes: dict[str, list[str]] = field(default_factory=dict)
@@ -139,7 +139,13 @@ def as_text(report: Report) -> str:
     """Return a report as plain text of a fixed width, without colours."""
     page = io.StringIO()
     out = Console(
-        file=page, width=WIDTH, color_system=None, markup=False, emoji=False, highlight=False
+        file=page,
+        width=WIDTH,
+        color_system=None,
+        markup=False,
+        emoji=False,
+        highlight=False,
+        force_jupyter=False,  # a text, in a notebook too
     )
     out.print(f"{report.result}: {report.verdict}")
     out.print(_text_table(report.words))
@@ -173,8 +179,9 @@ def as_html(report: Report) -> str:
         f"<h1>{_html(report.verdict)}</h1>",
         f"<dl>{''.join(asked)}</dl>",
         _html_table(_marked(report), "Findings"),
-        '<p class="quiet">The mark on each bar is the limit above which a row fails.</p>',
     ]
+    if report.bars:
+        parts.append(LEGEND)
     if len(report.examples):
         parts.append(_html_table(report.examples.map(_html), report.examples_title))
     for head, lines in report.notes.items():
@@ -190,10 +197,12 @@ def _html(value: Any) -> str:
 def _marked(report: Report) -> pd.DataFrame:
     """Return the words as HTML: results set off, a bar before the text of each value."""
     found, words = report.findings, report.words.map(_html)
-    rows = zip(found["value"], found["limit"], found["failed"], strict=True)
-    bars = [_bar(*row) for row in rows]
     results = [f'<b class="{word}">{word}</b>' for word in words["result"]]
-    return words.assign(**{"result": results, report.bars: bars + words[report.bars]})
+    words = words.assign(result=results)
+    if not report.bars:
+        return words
+    rows = zip(found["value"], found["limit"], found["failed"], strict=True)
+    return words.assign(**{report.bars: [_bar(*row) for row in rows] + words[report.bars]})
 
 
 def _html_table(cells: pd.DataFrame, title: str) -> str:
@@ -220,6 +229,8 @@ def _bar(value: float, limit: float, failed: bool) -> str:
         f'<rect class="tick" x="{tick}" width="1.5" height="14"/></svg> '
     )
 
+
+LEGEND = '<p class="quiet">The mark on each bar is the limit above which a row fails.</p>'
 
 PAGE = """<!doctype html>
 <html lang="en">
