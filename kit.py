@@ -27,7 +27,7 @@ X86 = platform.machine() in ("x86_64", "AMD64")
 REFERENCE = sys.platform == "linux" and X86
 
 # The steps of `test`, in order: the first red one ends it. `python kit.py test types` runs one.
-PARALLEL = "pytest -n 2 --dist=loadfile"
+PARALLEL = "pytest -n 2 --dist=loadfile --no-loadscope-reorder"
 LEAN = "-p no:nbval -p no:hydra_pytest"  # plugins that unit tests would load in vain
 NBVAL = (
     "--nbval --nbval-current-env --nbval-sanitize-with=nbval.cfg"

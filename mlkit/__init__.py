@@ -6,7 +6,17 @@ detect, repair, score. Importing mlkit loads nothing heavy and turns telemetry o
 
 import os
 
-CHALLENGES = ("skew", "leakage", "scale", "dualmode", "drift", "cost")
+CHALLENGES = (
+    "skew",
+    "leakage",
+    "scale",
+    "versioning",
+    "dualmode",
+    "drift",
+    "orchestration",
+    "cost",
+    "governance",
+)
 
 for _name, _value in {
     "DO_NOT_TRACK": "1",

@@ -62,6 +62,14 @@ def test_broken_and_fixed_differ_without_colour():
     assert plots.LINES["broken"] != plots.LINES["fixed"]
 
 
+def test_further_scores_stand_beside_the_three():
+    states = {"clean": 1.0, "broken": 0.4, "fixed": 1.0}
+    scores = {name: {**SCORES[name], "right": share} for name, share in states.items()}
+    drawn = plots.three_scores(scores, also={"right": "offers that are right"})
+    assert drawn.get_xticklabels()[-1].get_text() == "right\noffers that are right"
+    assert [bars[-1].get_height() for bars in drawn.containers] == list(states.values())
+
+
 def test_a_picture_needs_a_text():
     with pytest.raises(ValueError, match="alt: expected a sentence"):
         plots.show(plots.three_scores(SCORES), alt=" ")

@@ -6,6 +6,7 @@ figures read without colour too. A title states the finding and is formatted fro
 
 import base64
 import io
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +71,7 @@ def three_scores(
     scores: dict[str, dict[str, float]],
     *,
     unit: str = "share of right decisions",
+    also: Mapping[str, str] | None = None,
     ax: Axes | None = None,
 ) -> Axes:
     """Return bars of offline, honest and production score for clean, broken and fixed tables.
@@ -78,10 +80,12 @@ def three_scores(
     ----------
     scores: state ("clean", "broken", "fixed") to the dictionary that `score` returns
     unit: what the score is, on its axis
+    also: further keys of the scores and what they are, in words: shares that stand beside them
     """
     ax = axes(ax)
-    keys = list(SCORES)
-    labels = [f"{key}\n{words}" for key, words in SCORES.items()]
+    groups = {**SCORES, **(also or {})}
+    keys = list(groups)
+    labels = [f"{key}\n{words}" for key, words in groups.items()]
     width = 0.8 / len(scores)
     for place, (state, values) in enumerate(scores.items()):
         x = np.arange(len(keys)) + (place - (len(scores) - 1) / 2) * width
