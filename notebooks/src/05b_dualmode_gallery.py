@@ -119,11 +119,11 @@ pd.Series(found, name="offset or count").to_frame()
 # %% [markdown]
 # Before the cut the second sending of an id was recognised and got the first offset; after it, the
 # same id is a new event. And nothing in a replay of the rest says that its beginning is missing:
-# assert `log.low() == 0` before a [backfill](../glossary.md#backfill), or begin from a snapshot
-# taken before the cut. Keep ids longer than any producer may retry, and events longer than the
-# longest window plus the latest arrival. The other drawbacks of a long log: it is stored for as
-# long as anybody may want to replay it, and a stream usually replays it one event after the other,
-# where a batch reads whole columns.
+# assert `log.low() == 0` before a [backfill](../glossary.md#backfill), or begin from a
+# [snapshot](../glossary.md#snapshot) taken before the cut. Keep ids longer than any producer may
+# retry, and events longer than the longest window plus the latest arrival. The other drawbacks of
+# a long log: it is stored for as long as anybody may want to replay it, and a stream usually
+# replays it one event after the other, where a batch reads whole columns.
 #
 # ## Partitions that fall silent
 #

@@ -230,8 +230,9 @@ plots.show(ax, alt="Over the weeks of production the loudest PSI rises and falls
 
 # %% [markdown]
 # Two ways to lose the reference. Refreshed every week, it absorbs a slow drift step by step:
-# refresh it only with a deployment, when the model has learned the new world too. And a window that
-# ends at `now()` cannot be run again: pass the logical date of the run.
+# refresh it only with a deployment, when the model has learned the new world too. And a window
+# that ends at `now()` cannot be run again: pass the [logical date](../glossary.md#logical-date) of
+# the run.
 #
 # ## All columns at once
 #

@@ -113,8 +113,8 @@ plots.show(ax, alt="The share saved by a cache rises with the number of experime
 
 # %% [markdown]
 # The syllabus's number is the upper curve: models that cost nothing. And a cache keeps what it was
-# given: its old entries, and the old versions that a table format holds for time travel, until
-# somebody deletes them. **Your knob: `keep_days`.**
+# given: its old entries, and the old versions that a table format holds for [time
+# travel](../glossary.md#time-travel), until somebody deletes them. **Your knob: `keep_days`.**
 
 # %%
 grown = {f"kept for {days} days" if days else "never removed":
@@ -195,9 +195,9 @@ plots.show(ax, alt="Cost on spot over cost on demand: without checkpoints it ris
 # HDFS: with a lost core node goes its share of all that was computed so far, unless another node
 # has a copy (large clusters keep two or three). [Task nodes](../glossary.md#task-node) hold no
 # blocks; what a task node keeps on its own disk between two stages goes with it, and is not
-# simulated here. (If the only copy of an *input* goes, no computing brings it back: the job fails.)
-# Node pools of Kubernetes on spot are like task nodes, as long as no pod keeps data on its node.
-# **Your knob: the rate of each node.**
+# simulated here. (If the only copy of an *input* goes, no computing brings it back: the job
+# fails.) Node [pools](../glossary.md#pool) of Kubernetes on spot are like task nodes, as long as
+# no pod keeps data on its node. **Your knob: the rate of each node.**
 
 # %%
 kinds = {"task nodes": {"kind": "task"}, "core nodes, one copy": {"kind": "core"},

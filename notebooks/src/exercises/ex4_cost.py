@@ -122,11 +122,11 @@ next(iter(files.values())).head(3)
 # **Given.** `store` and `day`, an int: the source has just delivered. Files of the source are
 # called `raw/<day of arrival>/part-<k>.csv` and hold `tx_id`, `user_id`, `day` (of the charge),
 # `amount` (cents), `country`, `channel`, `device`, `note`; they may come again, with other rows.
-# `store.list(prefix)` returns a dictionary of name to content hash;
-# `store.read_table(name, columns=None)` and `store.write_table(name, table)` take CSV and Parquet
-# by the end of the name; `read`, `write` and `delete` take a name (and bytes). Files outside of
-# `raw/` are yours, and are there tomorrow; the process is not. `world.features(rows, day)` may be
-# used.
+# `store.list(prefix)` returns a dictionary of name to [content
+# hash](../../glossary.md#content-hash); `store.read_table(name, columns=None)` and
+# `store.write_table(name, table)` take CSV and Parquet by the end of the name; `read`, `write` and
+# `delete` take a name (and bytes). Files outside of `raw/` are yours, and are there tomorrow; the
+# process is not. `world.features(rows, day)` may be used.
 #
 # **Return.** A DataFrame: `user_id`, `purchases_28`, `spent_28`, `largest_28`, `abroad_28`,
 # `purchases`, a row for each user who ever had a charge, in any order, nought where there is none.
