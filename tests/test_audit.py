@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from audit_files import save
 from typer.testing import CliRunner
 
 from mlkit import audit, params, skew
@@ -46,14 +47,6 @@ def table(**columns):
             **columns,
         }
     )
-
-
-def save(frame, name):
-    if name.endswith(".parquet"):
-        frame.to_parquet(name)
-    else:
-        frame.to_csv(name, index=False)
-    return name
 
 
 def run(served, recomputed, *options, on="user_id,ts"):

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from audit_files import save
 from typer.testing import CliRunner
 
 from mlkit import audit
@@ -56,14 +57,6 @@ def table():
             "punkte": pd.array(rng.integers(0, 9, 200), dtype="Int64"),
         }
     )
-
-
-def save(frame, name):
-    if name.endswith(".parquet"):
-        frame.to_parquet(name)
-    else:
-        frame.to_csv(name, index=False)
-    return name
 
 
 def run(*arguments):

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from audit_files import save
 from typer.testing import CliRunner
 
 from mlkit import audit
@@ -41,14 +42,6 @@ def table(seed=0, n=N, **columns):
 
 def week(**columns):
     return table(1, M, **columns)
-
-
-def save(frame, name):
-    if name.endswith(".parquet"):
-        frame.to_parquet(name)
-    else:
-        frame.to_csv(name, index=False)
-    return name
 
 
 def run(reference, current, *options):

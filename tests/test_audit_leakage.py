@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from audit_files import save
 from typer.testing import CliRunner
 
 from mlkit import audit
@@ -44,14 +45,6 @@ def table(**columns):
 def split(frame=None, gap=5):
     frame = table() if frame is None else frame
     return frame[: 200 - gap], frame[200:]
-
-
-def save(frame, name):
-    if name.endswith(".parquet"):
-        frame.to_parquet(name)
-    else:
-        frame.to_csv(name, index=False)
-    return name
 
 
 def run(sides, *options):
