@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from mlkit.audit.files import TIME, ZONE, is_typed, read_table
-from mlkit.audit.report import Report, sentence, shown
+from mlkit.audit.report import Report, failed_first, sentence, shown
 from mlkit.governance.contract_checks import validate
 from mlkit.governance.contracts import TIMES, Contract, load_contract
 from mlkit.governance.draft import draft_contract
@@ -132,7 +132,7 @@ def _others(against: Iterable[str]) -> dict[str, pd.DataFrame] | None:
 def _report(
     found: pd.DataFrame, asked: dict[str, str], verdict: str, *, drafted: bool = False
 ) -> Report:
-    found = found.iloc[np.argsort(~found["failed"], kind="stable")].reset_index(drop=True)
+    found = failed_first(found)
     open_ = found["examples"].str.startswith(OPEN).any()
     after = AFTER_FINDING if found["failed"].any() else AFTER_PASSING
     notes = {

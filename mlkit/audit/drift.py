@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from mlkit.audit.files import TIME, read_table
-from mlkit.audit.report import Report, sentence, share, shown
+from mlkit.audit.report import Report, failed_first, sentence, share, shown
 from mlkit.drift import measures
 from mlkit.drift.detectors import domain, shifts
 from mlkit.params import stream
@@ -128,8 +128,7 @@ def _typed(column: pd.Series) -> pd.Series:
 
 def _in_order(found: pd.DataFrame) -> pd.DataFrame:
     """Return failed rows first, then as they came; what could not be computed is infinite."""
-    order = np.argsort(~found["failed"].to_numpy(), kind="stable")
-    return found.iloc[order].fillna({"value": np.inf, "limit": 0.0}).reset_index(drop=True)
+    return failed_first(found).fillna({"value": np.inf, "limit": 0.0})
 
 
 def _worst(found: pd.DataFrame) -> str:

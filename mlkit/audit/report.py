@@ -106,6 +106,12 @@ def shown(value: Any) -> str:
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
+def failed_first(found: pd.DataFrame) -> pd.DataFrame:
+    """Return findings with those that failed first, otherwise in their order."""
+    order = np.argsort(~found["failed"].to_numpy(), kind="stable")
+    return found.iloc[order].reset_index(drop=True)
+
+
 def share(value: float) -> str:
     """Return a share as a percentage, never rounded to zero; nothing for no number.
 

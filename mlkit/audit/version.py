@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from mlkit.audit.files import is_typed, read_table, with_times
-from mlkit.audit.report import Report, sentence, share, shown
+from mlkit.audit.report import Report, failed_first, sentence, share, shown
 from mlkit.params import NotNegative, Share, checked
 from mlkit.tables import content_hash, require
 from mlkit.versioning.diff import diff_summary, row_diff
@@ -146,7 +146,7 @@ def _findings(facts: pd.DataFrame, limits: Limits, *, same_format: bool) -> pd.D
         same = {"value": 0.0, "limit": 0.0, "failed": False, "rows": 0, "examples": []}
         rows = [{"check": "same", "subject": "all", **same}]
     found = pd.DataFrame(rows)
-    return found.iloc[np.argsort(~found["failed"], kind="stable")].reset_index(drop=True)
+    return failed_first(found)
 
 
 def _in_words(found: pd.DataFrame) -> pd.DataFrame:
