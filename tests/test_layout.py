@@ -18,6 +18,7 @@ each_module = pytest.mark.parametrize("file", MODULES, ids=NAMES)
 LAYERS = [
     ("__init__",),
     ("params", "tables", "lineage"),
+    ("repository",),
     ("worlds",),
     ("stats", "features", "contract"),
     ("tasks",),

@@ -5,8 +5,10 @@ import json
 
 import pytest
 
-from mlkit.versioning import repository
-from mlkit.versioning.repository import begin, environment, history, remove, shell
+from mlkit import repository
+from mlkit.repository import environment
+from mlkit.tables import write_text
+from mlkit.versioning.repository import TRAIN, begin, history, remove, shell
 
 ROWS = "offer_id,period,a,accepted\n" + "".join(
     f"{i},train,{i % 7},{i % 7 > 3}\n" for i in range(40)
@@ -26,7 +28,7 @@ def folder(tmp_path_factory):
     shell(place, "git init -q", "dvc init -q", "dvc remote add -q -d store ../store",
           "dvc add -q data/train.csv", "dvc repro -q", "git add .", "git commit -q -m First",
           "git tag v1.0", "dvc push -q")  # fmt: skip
-    repository.write_text(ROWS.replace("True", "False", 5), project / "data/train.csv")
+    write_text(ROWS.replace("True", "False", 5), project / "data/train.csv")
     shell(place, "dvc add -q data/train.csv", "dvc repro -q", "git add -u",
           "git commit -q -m Second", on="2025-10-01")  # fmt: skip
     return place
@@ -43,7 +45,7 @@ def test_model_in_production_leads_to_its_commit(folder):
 
 def test_script_of_the_repository_trains(tmp_path, monkeypatch):
     monkeypatch.chdir(begin(tmp_path / "x", {"data/train.csv": ROWS}))
-    exec(compile(repository.TRAIN, "train.py", "exec"), {})
+    exec(compile(TRAIN, "train.py", "exec"), {})
     weights = json.loads((tmp_path / "x/project/model.json").read_text())
     assert list(weights) == ["a"] and weights["a"] > 1
 
