@@ -79,3 +79,13 @@ def fresh_python() -> Callable[..., str]:
         return done.stdout.strip()
 
     return run
+
+
+@pytest.fixture(scope="session")
+def lender_folder(params: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a lender of two versions and 400 applications with the canary. Change only copies."""
+    from mlkit.compliance import lender
+
+    knobs = {**params["worlds"]["loans"], "n": 400}
+    world = parameters.maker("loans")(rng=parameters.stream(7, "loans", "make"), **knobs)
+    return lender.build(tmp_path_factory.mktemp("small") / "lender", world, versions=2, canary=True)
