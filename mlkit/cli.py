@@ -1,4 +1,4 @@
-"""The `mlkit` command: claims, scores, audits, the learner's copies, solved notebooks."""
+"""The `mlkit` command: claims, scores, audits, erasure, the learner's copies, solved notebooks."""
 
 import json
 import sys
@@ -169,6 +169,46 @@ def catalog(
 
     root = find_root(Path.cwd())
     typer.echo(write_catalog(root, html or root / "work/catalog.html"))
+
+
+@app.command()
+def erase(
+    subjects: Annotated[list[int] | None, typer.Argument(help="User ids of the people.")] = None,
+    folder: Annotated[Path, typer.Option(help="The lender's folder.")] = Path("work/lender"),
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would go; touch nothing.")
+    ] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="End what was killed; clean restored backups.")
+    ] = False,
+    json_file: Annotated[
+        Path | None,
+        typer.Option("--json", help="Write the certificate, or the plan, here as well."),
+    ] = None,
+    make: Annotated[
+        Path | None, typer.Option(help="Build a lender there, to try it on, and stop.")
+    ] = None,
+) -> None:
+    """Erase people from every store, every version and every copy that a register names.
+
+    Make a lender: mlkit erase --make work/lender
+
+    Then: mlkit erase 417 --folder work/lender --dry-run
+
+    Killed? mlkit erase --resume --folder work/lender
+
+    Exit status: 0 all gone; 1 something is left, or not ended; 2 bad input, nothing touched.
+    """
+    from mlkit.compliance import command
+    from mlkit.notebooks import find_root
+
+    if make:
+        typer.echo(command.make(make, find_root(Path.cwd()) / "params.yaml"))
+        return
+    status = command.command(
+        folder, subjects or [], dry_run=dry_run, resume=resume, json_file=json_file
+    )
+    raise typer.Exit(status)
 
 
 def main() -> None:
