@@ -16,6 +16,7 @@ CHALLENGES = (
     "orchestration",
     "cost",
     "governance",
+    "compliance",
 )
 
 for _name, _value in {
