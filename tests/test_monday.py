@@ -2,6 +2,7 @@
 
 import ast
 import importlib
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,8 @@ import pandas as pd
 import pytest
 
 from mlkit import CHALLENGES
+from mlkit.compliance.pseudonyms import keyed_token
+from mlkit.monday import compliance as forgotten
 from mlkit.monday import cost as cheaper
 from mlkit.monday import dualmode as streams
 from mlkit.monday import governance as deliveries
@@ -19,7 +22,7 @@ from mlkit.monday import versioning as versions
 from mlkit.params import stream
 
 FOLDER = Path(__file__).parents[1] / "mlkit/monday"
-PASTES = sorted({*CHALLENGES, "versioning", "orchestration", "governance"})
+PASTES = sorted({*CHALLENGES, "versioning", "orchestration", "governance", "compliance"})
 NAMES = {"user_id": "customer", "prediction_ts": "asked_at"}
 NAMES |= {"avg_amount": "basket", "purchases_30d": "visits"}
 
@@ -28,7 +31,8 @@ NAMES |= {"avg_amount": "basket", "purchases_30d": "visits"}
 def test_paste_needs_pandas_alone(word):
     tree = ast.parse((FOLDER / f"{word}.py").read_text(encoding="utf-8"))
     found = [node for node in ast.walk(tree) if isinstance(node, ast.Import | ast.ImportFrom)]
-    assert [ast.unparse(node) for node in found] == ["import pandas as pd"]
+    modules = [getattr(node, "module", None) or node.names[0].name for node in found]
+    assert [name for name in modules if name not in sys.stdlib_module_names] == ["pandas"]
 
 
 @pytest.mark.parametrize("word", PASTES)
@@ -439,3 +443,69 @@ def test_delivery_is_red(delivered_files, fault, message):
     delivered_files(fault)
     with pytest.raises(AssertionError, match=message):
         deliveries.test_the_delivery_keeps_its_contract()
+
+
+# Compliance: nobody who asked to be forgotten
+
+
+@pytest.fixture
+def forgetful_files(tmp_path, monkeypatch):
+    """Return tables and a function that lays them beside a list with customer 7 and an e-mail."""
+    monkeypatch.chdir(tmp_path)
+    key = b"thirty-two bytes of a secret key"
+    gone = ["user_id:7", "email:ana@mail.example"]
+    Path("erasure").mkdir()
+    Path("erasure/key").write_text(key.hex(), encoding="utf-8")
+    digests = [keyed_token(text, key=key) for text in gone]
+    Path("erasure/suppressed.txt").write_text("\n".join(["digests", *digests]), encoding="utf-8")
+    people = pd.DataFrame({"customer": range(8, 90), "email": "ben@mail.example", "visits": 7})
+
+    def lay(file, change=lambda table: table):
+        Path(file).parent.mkdir(parents=True, exist_ok=True)
+        change(people.copy()).to_parquet(file)
+
+    lay("data/people.parquet")
+    return lay
+
+
+def test_forgotten_is_green_where_nobody_of_the_list_is(forgetful_files):
+    forgetful_files("data/deep/more.parquet", lambda t: t.drop(columns="customer"))
+    forgetful_files("data/none.parquet", lambda t: t[["visits"]])
+    forgotten.test_nobody_on_the_suppression_list_is_in_a_table()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    {
+        "a row": (lambda t: t.assign(customer=t["customer"] - 1), "customer: 1 rows"),
+        "broken numbers": (lambda t: t.assign(customer=t["customer"] - 1.0), "customer: 1 rows"),
+        "beside missing ones": (
+            lambda t: t.assign(customer=(t["customer"] - 1).where(t.index < 9)),
+            "customer: 1 rows",
+        ),
+        "as text": (lambda t: t.assign(customer=(t["customer"] - 1).astype("str")), "customer: 1"),
+        "the index": (lambda t: t.assign(customer=7).set_index("customer"), "customer: 82 rows"),
+        "written otherwise": (lambda t: t.assign(email=" Ana@Mail.example"), "email: 82 rows"),
+        "a category": (
+            lambda t: t.assign(email=pd.Categorical(["ana@mail.example"] * len(t))),
+            "email: 82 rows",
+        ),
+    }.values(),
+)
+def test_forgotten_is_red_where_somebody_is_left(forgetful_files, change, message):
+    forgetful_files("data/old/2024.parquet", change)
+    with pytest.raises(AssertionError, match=rf"data/old/2024\.parquet, {message}"):
+        forgotten.test_nobody_on_the_suppression_list_is_in_a_table()
+
+
+@pytest.mark.parametrize(
+    "empty",
+    {
+        "no list": lambda: Path("erasure/suppressed.txt").write_text("digests\n", encoding="utf-8"),
+        "no table": lambda: Path("data/people.parquet").unlink(),
+    }.values(),
+)
+def test_forgotten_is_red_when_nothing_was_tried(forgetful_files, empty):
+    empty()
+    with pytest.raises(AssertionError, match="nothing was tried"):
+        forgotten.test_nobody_on_the_suppression_list_is_in_a_table()

@@ -10,10 +10,9 @@ from typing import Annotated
 
 import typer
 
-app = typer.Typer(help="Try the checks of the lessons on your own tables.", no_args_is_help=True)
+from mlkit.audit.people import Html, Json, fairness, pii
 
-Html = Annotated[Path | None, typer.Option("--html", help="Write the report as a page as well.")]
-Json = Annotated[Path | None, typer.Option("--json", help="Write the findings as JSON as well.")]
+app = typer.Typer(help="Try the checks of the lessons on your own tables.", no_args_is_help=True)
 
 
 Served = Annotated[
@@ -364,3 +363,8 @@ def contract(
     others = [Path(pair.partition("=")[2]) for pair in pairs]
     inputs = [path for path in (file, contract, draft, *others) if path]
     raise typer.Exit(conclude("contract", make, inputs=inputs, html=html, json=json_file))
+
+
+FINDING = "Exit status: 0 no finding, 1 at least one finding, 2 bad input (no file is touched)."
+app.command(epilog=FINDING)(fairness)
+app.command(epilog=FINDING)(pii)

@@ -39,11 +39,14 @@ class Report:
     examples: pd.DataFrame = field(default_factory=pd.DataFrame)
     examples_title: str = ""
     notes: dict[str, list[str]] = field(default_factory=dict)
+    undecided: bool = False  # something could not be judged: nothing failed is not "passed" then
 
     @property
     def result(self) -> str:
-        """Return passed or failed."""
-        return "failed" if self.findings["failed"].any() else "passed"
+        """Return failed, open or passed."""
+        if self.findings["failed"].any():
+            return "failed"
+        return "open" if self.undecided else "passed"
 
 
 def conclude(
@@ -56,8 +59,8 @@ def conclude(
 ) -> int:
     """Return the exit status of an audit after its report is written and printed.
 
-    0: everything passed; 1: at least one finding; 2: bad input, said in one line on stderr, and
-    no file is touched.
+    0: no finding (passed, or open); 1: at least one finding; 2: bad input, said in one line on
+    stderr, and no file is touched.
     """
     targets = [(file, render) for file, render in ((html, as_html), (json, as_json)) if file]
     try:
