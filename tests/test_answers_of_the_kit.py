@@ -14,8 +14,9 @@ from mlkit.attempt import attempt
 NO_ANSWERS = tuple(
     f"mlkit.{name}"
     for name in "attempt audit check claims cli contents feedback fill incident lineage notebooks "
-    "plots stages upgrade workspace dualmode.service dualmode.load scale.child orchestration.child "
-    "orchestration.crashes orchestration.backfill".split()
+    "plots repository stages upgrade workspace compliance.erasure compliance.lender "
+    "compliance.search compliance.stores compliance.versions dualmode.service dualmode.load "
+    "scale.child orchestration.child orchestration.crashes orchestration.backfill".split()
 )
 
 

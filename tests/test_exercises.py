@@ -16,6 +16,7 @@ import pytest
 from mlkit import exercises
 from mlkit.contents import GATE
 from mlkit.exercises import LEVELS, Bet, Exercise, Quiz
+from mlkit.exercises.compliance.verdicts import one_row_each
 from mlkit.fill import FOLDER, blocks
 from mlkit.notebooks import convert, names_below
 
@@ -23,6 +24,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 import gate
 
 ROOT = Path(__file__).parents[1]
+SAID = pd.DataFrame({"gap": np.nan, "low": 0.1, "high": 0.2, "verdict": "gap"}, index=["north"])
 WORDS = exercises.words()
 EXERCISES = exercises.of_kind(Exercise)
 RIGHT = [block for word in WORDS for block in gate.right(word)]
@@ -215,6 +217,9 @@ def test_right_option_is_among_the_options():
         (exercises.a_series, pd.Series([1]), pd.Series(["a"]), "expected a Series of numbers"),
         (exercises.a_frame("x"), pd.DataFrame({"x": []}), pd.DataFrame(), "a column 'x'"),
         (exercises.a_frame(), pd.DataFrame(), 3, "expected a pandas DataFrame, got int 3"),
+        (one_row_each, SAID, 3, "expected a pandas DataFrame, got int 3"),
+        (one_row_each, SAID, pd.concat([SAID, SAID]), "expected one row per group; twice: north"),
+        (one_row_each, SAID, SAID.assign(low="0 %"), "low: expected numbers, got ['0 %']"),
     ],
 )
 def test_shape_tells_what_was_expected_and_what_came(shape, good, bad, says):

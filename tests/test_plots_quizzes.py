@@ -12,6 +12,10 @@ CLOCKS = {
     "A": pd.DataFrame({"happened": [1.0, 2.0], "arrived": [1.5, 2.5]}),
     "B": pd.DataFrame({"happened": [9.0, 2.0], "arrived": [1.5, 2.5]}),
 }
+GAPS = {
+    "A": pd.DataFrame({"low": [-0.2, 0.1], "middle": [0.1, 0.2], "high": [0.4, 0.3]}),
+    "B": pd.DataFrame({"low": [-0.9], "middle": [-0.5], "high": [-0.1]}),
+}
 
 
 def drawn():
@@ -19,6 +23,7 @@ def drawn():
     return {
         "errors": quizzes.four_errors(ERRORS, unit="USD"),
         "clocks": quizzes.four_clocks(CLOCKS),
+        "gaps": quizzes.four_gaps(GAPS),
     }
 
 
@@ -44,3 +49,10 @@ def test_lines_and_points_are_those_of_the_tables():
 
 def test_errors_that_are_all_zero_are_drawn():
     assert quizzes.four_errors({"D": ERRORS["B"]}, unit="USD").get_ylim() == (-0.3, 1.15)
+
+
+def test_each_gap_is_a_point_on_its_interval():
+    panel = quizzes.four_gaps(GAPS).figure.axes[0]
+    [bars] = panel.collections
+    assert [bar[:, 0].tolist() for bar in bars.get_segments()] == [[-0.2, 0.4], [0.1, 0.3]]
+    assert panel.lines[-1].get_xydata().tolist() == [[0.1, 0.0], [0.2, 1.0]]

@@ -110,3 +110,25 @@ def four_bands(tables: dict[str, pd.DataFrame], *, unit: str) -> Axes:
     panels[0].minorticks_off()
     panels[0].figure.get_figure(root=True).supxlabel("day", fontsize=9)
     return panels[0]
+
+
+def four_gaps(tables: dict[str, pd.DataFrame]) -> Axes:
+    """Return differences with their intervals around a line at zero, one picture per name.
+
+    Parameters
+    ----------
+    tables: name to a table with one row per region: low, middle and high, women less men
+    """
+    panels = _panels(len(tables))
+    most = max(float(table.abs().max(axis=None)) for table in tables.values()) or 1.0
+    for ax, (name, table) in zip(panels, tables.items(), strict=True):
+        place = range(len(table))
+        ax.axvline(0, **GUIDE)
+        ax.hlines(place, table["low"], table["high"], color=COLOURS["clean"], linewidth=1.2)
+        ax.plot(table["middle"], place, "o", color=COLOURS["clean"], markersize=3)
+        ax.set(title=name, xticks=[], yticks=[], xlim=(-1.1 * most, 1.1 * most))
+    panels[0].set_ylabel("region")
+    panels[0].figure.get_figure(root=True).supxlabel(
+        "share denied, women less men (line: no difference)", fontsize=9
+    )
+    return panels[0]

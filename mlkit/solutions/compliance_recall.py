@@ -1,0 +1,2 @@
+# %% compliance_recall.quiz
+answer("compliance_recall", q1="b", q2="c")

@@ -1,0 +1,1 @@
+# Quick questions only: no exercise in code.
