@@ -123,7 +123,7 @@ plots.show(ax, alt="A line with five stations: raw data (governance, compliance)
 # | two days | lessons and [exercise 1](exercises/ex1_skew.ipynb), with a colleague |
 # | everything | all of it, and each check tried on a table of your own with `mlkit audit` |
 #
-# Lesson 01, its gallery and exercise 1 are here; the other nine words on the map are being written.
+# All ten words have a lesson and a gallery; exercises 1 to 4 are longer and name nothing.
 #
 # **Ready?** Five questions on what the lessons take for granted. Run the cell as it is and it asks
 # them; then replace the dots by a letter, such as `q1="a"`. A miss names what to read first.

@@ -132,10 +132,10 @@ found.loc[harms, ["check", "subject", "value", "limit", "failed", "before", "now
 # ## 4. Repair and prove
 #
 # Once a week somebody looks at what is known that day, and decides. Not every alarm asks for a new
-# model: a broken source is mended, never learned; a changed base rate needs a new intercept; only
-# proven loss calls for a challenger. That is the whole gate. The challenger learns from the older
-# two thirds of the newest two weeks of matured answers, and takes over only if it beats the
-# champion on the rest, which neither has seen:
+# model: a broken source is mended, never learned; a changed [base rate](../glossary.md#base-rate)
+# needs a new intercept; only proven loss calls for a challenger. That is the whole gate. The
+# challenger learns from the older two thirds of the newest two weeks of matured answers, and takes
+# over only if it beats the champion on the rest, which neither has seen:
 
 # %%
 source(decide.decide)

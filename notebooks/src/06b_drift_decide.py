@@ -180,11 +180,12 @@ say(f"On a single day it fires in **{quiet['first'].mean():.0%}** of the months,
 # ## When the base rate moves
 #
 # Fewer customers accept, and those who do are as they were: a [prior
-# shift](../glossary.md#label-shift). The order of the scores is as good, up to chance among the few
-# who accept; what they say is not. A score of one half no longer means one in two, so the threshold
-# is wrong as well. A new intercept moves both. (The syllabus's case, fraud that becomes three times
-# as common because its patterns have evolved, is not this: new patterns are a [concept
-# drift](../glossary.md#concept-drift), which raised the base rate as well.)
+# shift](../glossary.md#label-shift). The order of the scores is as good, up to chance among the
+# few who accept; what they say is not. A score of one half no longer means one in two, so the
+# threshold is wrong as well. A new intercept moves both. (The syllabus's case, fraud that becomes
+# three times as common because its patterns have evolved, is not this: new patterns are a [concept
+# drift](../glossary.md#concept-drift), which raised the [base rate](../glossary.md#base-rate) as
+# well.)
 
 # %%
 mended = drift.repair(happens["prior"])

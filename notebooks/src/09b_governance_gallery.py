@@ -253,8 +253,8 @@ folder.cleanup()
 pd.DataFrame(rows).round(1)
 
 # %% [markdown]
-# Tags say where personal data is known to be, by name and by contract. They are no search of the
-# values: an address in a free text has no tag.
+# Tags say where [personal data](../glossary.md#personal-data) is known to be, by name and by
+# contract. They are no search of the values: an address in a free text has no tag.
 #
 # # Four incidents
 #
