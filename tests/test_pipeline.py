@@ -143,7 +143,7 @@ def working_on(pid, stage):
 KILLS = [("inject", "stage", 0.5), ("score", "dvc", 1.0)]
 MORE_KILLS = [
     (stage, whom, after)
-    for stage, after in (("world", 0.2), ("inject", 2.0), ("repair", 1.0), ("score", 3.0))
+    for stage, after in (("world", 0.2), ("inject", 2.0), ("repair", 1.0), ("score", 2.0))
     for whom in ("stage", "dvc")
 ]
 
