@@ -81,7 +81,12 @@ def _table(rows: pd.DataFrame, console: object) -> None:
 
 
 def _show_plan(rows: pd.DataFrame, console: object) -> int:
-    _table(rows, console)
+    """Print a line for each store (`--json` has each place of it)."""
+    places = {name: part["place"] for name, part in rows.groupby("store", sort=False)}
+    words = {name: p.iloc[0] if len(p) == 1 else f"{len(p)} places" for name, p in places.items()}
+    told = rows.groupby("store", sort=False)["rows"].sum().reset_index()
+    told.insert(1, "where", told["store"].map(words))
+    _table(told, console)
     print(f"{rows['rows'].sum()} rows in {rows['store'].nunique()} stores; nothing was touched")
     return 0
 
