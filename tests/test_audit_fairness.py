@@ -280,6 +280,11 @@ def test_formats_and_types_say_the_same(name):
     {
         "no column": (lambda t: t, ["--label", "repayd", *USUAL[2:]], "Closest: ['repaid']"),
         "no attribute": (lambda t: t.drop(columns="gender"), USUAL, "lacks 'gender'"),
+        "empty group": (
+            lambda t: t.astype({"gender": pd.CategoricalDtype(["F", "M", "X"])}),
+            USUAL,
+            "gender: no row of ['X']",
+        ),
         "one group": (lambda t: t.assign(gender="F"), USUAL, "2 to 50 values, came 1"),
         "all missing": (lambda t: t.assign(gender=None), USUAL, "2 to 50 values, came 1"),
         "no attribute but a key": (lambda t: t.assign(gender=t.index), USUAL, "came 2000"),

@@ -109,6 +109,12 @@ def test_missing_attribute_is_named(decisions, lenders):
         fairness.measured(without)
 
 
+def test_group_without_rows_is_named(decisions):
+    declared = pd.CategoricalDtype(["M", "F", "X"])
+    with pytest.raises(ValueError, match=r"gender: no row of \['X'\]; find out where they are"):
+        fairness.by_group(decisions.astype({"gender": declared}), **OF)
+
+
 def test_gap_is_newcombes_published_example():
     # Newcombe 1998, table II: 56/70 and 48/80, method 10 gives 0.0524 to 0.3339
     groups = {"M": [56 / 70, *share_interval(56, 70)], "F": [48 / 80, *share_interval(48, 80)]}

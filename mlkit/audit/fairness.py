@@ -24,7 +24,16 @@ from mlkit.audit.fairness_words import (
 )
 from mlkit.audit.files import read_table
 from mlkit.audit.report import Report, failed_first, sentence, share, shown
-from mlkit.compliance.fairness import MISSING, RATES, Gap, by_group, gap, rows_needed, yes_no
+from mlkit.compliance.fairness import (
+    MISSING,
+    RATES,
+    Gap,
+    by_group,
+    gap,
+    refuse_empty,
+    rows_needed,
+    yes_no,
+)
 from mlkit.params import Count, Share, checked
 from mlkit.stats import Level, share_interval
 from mlkit.tables import require
@@ -165,8 +174,9 @@ def _as_groups(column: pd.Series, name: str) -> pd.Series:
 
     Raises
     ------
-    ValueError: one value, or more than fifty
+    ValueError: one value, or more than fifty; a category without rows
     """
+    refuse_empty(column, name)
     text = column.astype("object").where(column.notna(), "").map(shown).str.strip()
     found = text.where(text != "", MISSING)
     if not 1 < found.nunique() <= MOST_GROUPS:

@@ -68,7 +68,8 @@ def by_group(
     ------
     KeyError: a column is missing
     TypeError: label or decision is neither bool nor 0/1
-    ValueError: a decision is missing, one group only, or labels of one kind only
+    ValueError: a decision is missing, one group only, a group without rows (a category that
+        nobody has), or labels of one kind only
 
     Source: challenge 10, fairness audit.
     """
@@ -82,9 +83,7 @@ def by_group(
             f"{label}: expected outcomes of both kinds, came {truth.notna().sum()} labels of one; "
             "error rates need both"
         )
-    groups = frame["group"].astype("object").where(frame["group"].notna(), MISSING)
-    if groups.nunique() < 2:
-        raise ValueError(f"{group}: expected two groups or more, came {groups.unique().tolist()}")
+    groups = _groups(frame["group"], group)
     both = pd.DataFrame({"truth": truth, "said": said})
     rows = {name: _rates(part, level) for name, part in both.groupby(groups.to_numpy())}
     table = pd.DataFrame.from_dict(rows, orient="index").rename_axis(group)
@@ -96,6 +95,30 @@ def _column(frame: pd.DataFrame, name: str, role: str) -> pd.Series:
     if name not in frame:
         raise KeyError(f"decisions lacks {name!r}, the {role}; has {list(frame.columns)}")
     return frame[name]
+
+
+def _groups(column: pd.Series, name: str) -> pd.Series:
+    """Return the group of each row, of which there are two or more and none without rows."""
+    refuse_empty(column, name)
+    groups = column.astype("object").where(column.notna(), MISSING)
+    if groups.nunique() < 2:
+        raise ValueError(f"{name}: expected two groups or more, came {groups.unique().tolist()}")
+    return groups
+
+
+def refuse_empty(column: pd.Series, name: str) -> None:
+    """Return nothing when each category that a column declares has a row.
+
+    Raises
+    ------
+    ValueError: a group is empty: nobody can say how it fares, and leaving it out must be a choice
+    """
+    declared = column.cat.categories if isinstance(column.dtype, pd.CategoricalDtype) else []
+    if empty := [one for one in declared if not (column == one).any()]:
+        raise ValueError(
+            f"{name}: no row of {empty}; find out where they are, or leave the names out with "
+            ".cat.remove_unused_categories()"
+        )
 
 
 def yes_no(column: pd.Series, name: str) -> pd.Series:
