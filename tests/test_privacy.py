@@ -6,7 +6,6 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.axes import Axes
-from sklearn.metrics import roc_auc_score
 
 from mlkit import model
 from mlkit.compliance import consent, explain, membership, privacy
@@ -167,13 +166,6 @@ def test_register_names_everybody_once():
 
 
 # --- minimisation and consent ---------------------------------------------------------------------
-
-
-def test_auc_is_that_of_scikit_learn():
-    rng = stream(1, "auc")
-    truth, score = rng.random(200) < 0.3, rng.integers(0, 20, 200)
-    assert consent.auc(truth, score) == pytest.approx(roc_auc_score(truth, score))
-    assert np.isnan(consent.auc(np.ones(3, bool), score[:3]))
 
 
 def test_three_columns_are_enough_and_none_of_them_is_personal(split):

@@ -8,8 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import ks_2samp
+from sklearn.metrics import roc_auc_score
 
+from mlkit.params import stream
 from mlkit.stats import (
+    auc,
     ks,
     ks_and_psi,
     numbers,
@@ -286,3 +289,10 @@ def test_permuted_gives_each_row_of_an_entity_the_same_chance():
 def test_permuted_refuses_other_shapes():
     with pytest.raises(ValueError, match="expected one shape"):
         permuted(np.zeros(3, dtype=int), np.zeros(2, dtype=bool), rng=np.random.default_rng(0))
+
+
+def test_auc_is_that_of_scikit_learn():
+    rng = stream(1, "auc")
+    truth, score = rng.random(200) < 0.3, rng.integers(0, 20, 200)
+    assert auc(truth, score) == pytest.approx(roc_auc_score(truth, score))
+    assert np.isnan(auc(np.ones(3, bool), score[:3]))

@@ -10,6 +10,7 @@ from annotated_types import Interval
 from mlkit.features import LOAN_FEATURES
 from mlkit.model import periods, plain_model
 from mlkit.params import Count, Share, checked
+from mlkit.stats import auc
 from mlkit.tables import Tables, require, require_tables, require_unique
 from mlkit.tasks import TASKS
 
@@ -43,17 +44,6 @@ def answered(tables: Tables) -> pd.DataFrame:
 
 
 # How much a column or a row is worth
-
-
-def auc(truth: np.ndarray, score: np.ndarray) -> float:
-    """Return the area under the ROC curve, in [0, 1]; NaN where there is one class only."""
-    from scipy.stats import rankdata
-
-    truth = np.asarray(truth, dtype=bool)
-    n, m = truth.sum(), (~truth).sum()
-    if not n or not m:
-        return float("nan")
-    return float((rankdata(score)[truth].sum() - n * (n + 1) / 2) / (n * m))
 
 
 def learned(train: pd.DataFrame, test: pd.DataFrame, columns: Sequence[str]) -> np.ndarray:

@@ -15,7 +15,7 @@ from mlkit.compliance import repairs
 from mlkit.features import LOAN_FEATURES
 from mlkit.model import periods
 from mlkit.params import checked
-from mlkit.stats import Level, share_interval
+from mlkit.stats import Level, difference_interval, share_interval
 from mlkit.tables import Tables, require_tables
 from mlkit.tasks import TASKS
 
@@ -180,12 +180,9 @@ def gap(table: pd.DataFrame, rate: str, *, between: tuple[Any, Any] = ("M", "F")
     for name, known in [(rate, RATES), *((one, table.index) for one in between)]:
         if name not in known:
             raise KeyError(f"{name!r}: expected one of {list(known)}")
-    a, b = (table.loc[one] for one in between)
-    low, high = f"{rate}_low", f"{rate}_high"
-    difference = a[rate] - b[rate]
-    down = np.hypot(a[rate] - a[low], b[high] - b[rate])
-    up = np.hypot(a[high] - a[rate], b[rate] - b[low])
-    return Gap(float(difference), float(difference - down), float(difference + up))
+    columns = [rate, f"{rate}_low", f"{rate}_high"]
+    a, b = (tuple(table.loc[one, columns].astype(float)) for one in between)
+    return Gap(float(a[0] - b[0]), *difference_interval(a, b))
 
 
 def rows_needed(

@@ -64,8 +64,7 @@ class Site(NamedTuple):
 
     def roots(self) -> dict[str, Path]:
         """Return name and place of cache and remotes."""
-        found = {s.name: self.folder / s.path for s in self.register.values() if s.form == "dvc"}
-        return found
+        return {s.name: self.folder / s.path for s in self.register.values() if s.form == "dvc"}
 
     def files(self) -> Iterator[Store]:
         """Yield the stores that are one file each."""

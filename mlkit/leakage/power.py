@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from mlkit.leakage.columns import as_floats, as_scores, codes, kind, moments
-from mlkit.stats import psi
+from mlkit.stats import auc, psi
 
 EVIDENCE = 10  # rows of each answer below which no AUC is judged
 ENOUGH = 50_000  # rows of each answer that an AUC is computed from
@@ -77,17 +77,10 @@ def power(column: pd.Series, high: np.ndarray) -> dict[str, float]:
     if score is not None:
         known = ~np.isnan(score)
         if min((high & known).sum(), (~high & known).sum()) >= EVIDENCE:
-            found["value"] = _folded(auc(score[known], high[known]))
+            found["value"] = _folded(auc(high[known], score[known]))
     way = "bins" if score is not None else "categories"
-    found[way] = max(auc(_mean_answer(_cells(column, score), high), high), 0.5)
-    return {**found, "missing": _folded(auc(missing, high))}
-
-
-def auc(score: np.ndarray, high: np.ndarray) -> float:
-    """Return the share of pairs of one row of each answer that the score puts in order."""
-    ranks = pd.Series(score).rank().to_numpy()
-    n = int(high.sum())
-    return float((ranks[high].sum() - n * (n + 1) / 2) / (n * (len(high) - n)))
+    found[way] = max(auc(high, _mean_answer(_cells(column, score), high)), 0.5)
+    return {**found, "missing": _folded(auc(high, missing))}
 
 
 def _folded(value: float) -> float:

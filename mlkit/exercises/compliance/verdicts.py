@@ -9,7 +9,7 @@ import pandas as pd
 
 from mlkit.exercises import Criterion, a_frame, exercise, expect, learner_seed
 from mlkit.params import stream
-from mlkit.stats import share_interval
+from mlkit.stats import difference_interval, share_interval
 
 FOURTEEN = "fourteen, denied more often"
 FEW_ROWS = "its interval is as wide as fourteen rows make it"
@@ -71,11 +71,11 @@ def interval(group: Group, reference: Group, level: float) -> tuple[float, float
     """Return Newcombe's interval of the difference of two shares of denied good borrowers."""
     if not group.good:
         return float("nan"), float("nan")
-    p, q = group.denied / group.good, reference.denied / reference.good
-    low, high = share_interval(group.denied, group.good, level=level)
-    below, above = share_interval(reference.denied, reference.good, level=level)
-    d = p - q
-    return float(d - np.hypot(p - low, above - q)), float(d + np.hypot(high - p, q - below))
+    a, b = (
+        (one.denied / one.good, *share_interval(one.denied, one.good, level=level))
+        for one in (group, reference)
+    )
+    return difference_interval(a, b)
 
 
 def verdict(low: float, high: float, tolerance: float) -> str:
